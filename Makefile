@@ -1,0 +1,52 @@
+# `make demo` runs the main job, `make test` the tests; both set up what they need.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: demo test test-services lint bench simulate docs lock clean
+
+$(BIN)/uv:
+	@command -v $(PYTHON) >/dev/null || { echo "flipback needs Python 3.11 or newer: make PYTHON=/path/to/python"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+
+$(VENV)/.demo: $(BIN)/uv pyproject.toml requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint requirements.lock --editable '.[examples]'
+	@touch $@
+
+$(VENV)/.dev: $(BIN)/uv pyproject.toml requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --requirement requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@ $(VENV)/.demo
+
+demo: $(VENV)/.demo
+	$(BIN)/python examples/enterprise_cohort/run.py $(ARGS)
+
+test: $(VENV)/.dev lint
+	$(BIN)/python -m pytest --numprocesses 2 $(ARGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check --quiet
+	$(BIN)/ruff format --check --quiet
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+test-services: $(VENV)/.dev
+	$(BIN)/python -m pytest tests/services $(ARGS)
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+simulate: $(VENV)/.dev
+	$(BIN)/python -m tests.simulations $(ARGS)
+
+docs: $(VENV)/.dev
+	$(BIN)/sphinx-build -n -W --keep-going -b html docs docs/_build/html
+
+lock: $(BIN)/uv
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --universal --all-extras --group dev --generate-hashes --no-emit-index-url --no-header pyproject.toml --output-file requirements.lock
+
+clean:
+	rm -rf $(VENV) dist docs/_build

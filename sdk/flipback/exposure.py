@@ -1,0 +1,171 @@
+"""What was observed: additive cells, the batches that carry them, late outcomes.
+
+Everything in here merges by addition or set union, so the order in which
+processes flush, and how the stream was divided among them, does not matter.
+"""
+
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from flipback.assignment import Cohort
+
+
+BUCKETS = 64
+"""Hash buckets of subjects per cell; their scatter gives the design effect."""
+
+EXPOSURE = "exposure"
+"""Pseudo metric that counts exposures (and, as subjects, who was exposed)."""
+
+
+class CellKey(NamedTuple):
+    """Where an observation is booked."""
+
+    route: str
+    attempt: int
+    epoch: str
+    rule: str
+    slice: int
+    metric: str
+    cohort: Cohort
+    variant: str
+
+
+class Cell:
+    """Sums of one metric over 64 buckets of subjects, about an origin.
+
+    The origin is the first value seen (0 for values within -1..1), so a mean of
+    1e8 with deviation 1 keeps all its digits. Cells with different origins add
+    exactly as if they had one.
+
+    Attributes:
+        origin: What is subtracted from each value before it is summed.
+        n: Observations per bucket, shape (64,).
+        x: Sum of (value - origin) per bucket, shape (64,).
+        xx: Sum of (value - origin) squared over all buckets.
+    """
+
+    __slots__ = ("n", "origin", "x", "xx")
+
+    def __init__(self, origin: float = 0.0) -> None:
+        self.origin = origin
+        self.n = array("q", bytes(8 * BUCKETS))
+        self.x = array("d", bytes(8 * BUCKETS))
+        self.xx = 0.0
+
+    @classmethod
+    def starting_at(cls, value: float) -> "Cell":
+        """Return an empty cell whose origin suits this first value."""
+        return cls(0.0 if -1.0 <= value <= 1.0 else value)
+
+    def add(self, bucket: int, value: float) -> None:
+        """Book one finite value of a subject in this bucket."""
+        centred = value - self.origin
+        self.n[bucket] += 1
+        self.x[bucket] += centred
+        self.xx += centred * centred
+
+    def merge(self, other: "Cell") -> None:
+        """Add the observations of another cell, whatever its origin."""
+        shift = other.origin - self.origin
+        for bucket in range(BUCKETS):
+            if count := other.n[bucket]:
+                self.n[bucket] += count
+                self.x[bucket] += other.x[bucket] + count * shift
+        total = other.total_n
+        self.xx += other.xx + 2 * shift * sum(other.x) + total * shift * shift
+
+    @property
+    def total_n(self) -> int:
+        """Return the number of observations."""
+        return sum(self.n)
+
+    @property
+    def mean(self) -> float:
+        """Return the mean in the metric's unit; the origin while empty."""
+        count = self.total_n
+        return self.origin + (sum(self.x) / count if count else 0.0)
+
+    @property
+    def variance(self) -> float:
+        """Return the population variance of the values, 0 while empty."""
+        count = self.total_n
+        if not count:
+            return 0.0
+        centred_mean = sum(self.x) / count
+        return max(0.0, self.xx / count - centred_mean * centred_mean)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Epoch:
+    """An epoch as the store remembers it: a digest and what went into it."""
+
+    digest: str
+    route: str
+    attempt: int
+    trip: int
+    described: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LateOutcome:
+    """An outcome that named its decision by receipt: counted once, ever.
+
+    Attributes:
+        decision_id: The decision it belongs to.
+        metric: With the decision, the key under which it is counted once.
+        expires_at: Unix seconds after which the store may forget that key.
+        keys: The cells to book it in, aggregate and cohorts.
+        bucket: The subject's bucket, 0..63.
+        value: The metric's value, finite.
+        subject: Keyed hash to count as a distinct subject, None for none.
+    """
+
+    decision_id: str
+    metric: str
+    expires_at: float
+    keys: tuple[CellKey, ...]
+    bucket: int
+    value: float
+    subject: int | None
+
+
+@dataclass(slots=True, kw_only=True)
+class Batch:
+    """Everything one process observed since its last flush.
+
+    A batch is identified by (writer, sequence); the store applies each exactly
+    once, so a flush may be repeated until it is known to have happened.
+    """
+
+    writer: str
+    sequence: int
+    epochs: dict[str, Epoch] = field(default_factory=dict[str, Epoch])
+    cells: dict[CellKey, Cell] = field(default_factory=dict[CellKey, Cell])
+    subjects: dict[CellKey, set[int]] = field(default_factory=dict[CellKey, set[int]])
+    late: list[LateOutcome] = field(default_factory=list[LateOutcome])
+    excluded: dict[tuple[str, str], int] = field(
+        default_factory=dict[tuple[str, str], int]
+    )
+
+    @property
+    def empty(self) -> bool:
+        """Return whether there is nothing to flush."""
+        return not (self.cells or self.subjects or self.late or self.excluded)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """All evidence of one route in one attempt and trip, as read at a look.
+
+    Attributes:
+        cells: Sums per key.
+        subjects: Distinct subjects per key, after thinning by a threshold that
+            is common to all keys of the route.
+        excluded: Exposures that are not compared, by reason.
+    """
+
+    cells: Mapping[CellKey, Cell]
+    subjects: Mapping[CellKey, int]
+    excluded: Mapping[str, int]

@@ -1,0 +1,79 @@
+"""The kill latch: a register that only ever grows.
+
+    trip   the number of the kill, raised by every kill and automatic roll back
+    held   control serves until a person releases exactly this trip
+
+Rules, as an order on (trip, released):
+
+    (0, released) < (1, held) < (1, released) < (2, held) < ...
+
+Two copies of a latch (ledger, store, memory, another process) merge by taking
+the greater one, so copies may arrive late, twice or in any order. A release
+names its trip: releasing trip 3 cannot free trip 4, which is greater.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latch:
+    """The kill state of one route. A route never killed has trip 0, released."""
+
+    route: str
+    trip: int = 0
+    held: bool = False
+    reason: str = ""
+    actor: str = ""
+    intent: str = ""
+    at: str = ""
+
+    @property
+    def order(self) -> tuple[int, bool]:
+        """Return the place in the order: later trips first, released after held."""
+        return (self.trip, not self.held)
+
+    def merge(self, other: Self) -> Self:
+        """Return the greater of two copies; of equals, this one."""
+        return other if other.order > self.order else self
+
+    def killed(self, *, reason: str, actor: str, intent: str, at: str) -> "Latch":
+        """Return the latch after one more kill; the same intent again is no new trip.
+
+        A latch that is held already gets a new trip too: the kill of a person
+        outlives the release of the automatic one before it.
+        """
+        if self.intent == intent and self.trip:
+            return self
+        return Latch(
+            route=self.route,
+            trip=self.trip + 1,
+            held=True,
+            reason=reason,
+            actor=actor,
+            intent=intent,
+            at=at,
+        )
+
+    def released(self, trip: int, *, reason: str, actor: str, at: str) -> "Latch":
+        """Return the latch with this trip released; any other trip changes nothing."""
+        if trip != self.trip or not self.held:
+            return self
+        return Latch(
+            route=self.route,
+            trip=trip,
+            held=False,
+            reason=reason,
+            actor=actor,
+            intent=self.intent,
+            at=at,
+        )
+
+
+def merge_all(route: str, copies: Iterable[Latch]) -> Latch:
+    """Merge all copies of one route's latch; without any, it was never killed."""
+    merged = Latch(route=route)
+    for copy in copies:
+        merged = merged.merge(copy)
+    return merged

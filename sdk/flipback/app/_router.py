@@ -1,0 +1,247 @@
+"""The router: what an application holds in its hand."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, cast
+
+from typing_extensions import override
+
+from flipback.app._assembly import Assembly, assemble
+from flipback.app._runtime import Runtime
+from flipback.config import Settings, find_config, load_settings, variant_named_by
+from flipback.control import GuardrailEvaluator, SystemClock
+from flipback.errors import FlagWriteError, RouteError
+from flipback.plan import RolloutPlan, nearest
+from flipback.ports import Clock, FlagRef
+from flipback.routing import (
+    Decider,
+    EpochBook,
+    FlagReader,
+    Parts,
+    Route,
+    Variant,
+    not_a_value,
+)
+from flipback.routing._route import P, R
+
+
+class Router:
+    """Routes model calls by feature flag and flips the flag back on proof of harm.
+
+    The first call of a process starts its two background threads. `with router:`
+    starts them at once and, at the end, flushes what was counted:
+
+        router = flipback.Router.from_config("flipback.toml")
+        summarize = router.route("summarizer")
+
+    After the end of the `with` block control serves.
+    """
+
+    def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
+        self._assembly: Assembly = assemble(
+            settings, clock or SystemClock(), due=self._due
+        )
+        self._runtime = Runtime(self._assembly)
+        self._routes: dict[str, Route[..., Any]] = {}
+        self._parts: dict[str, Parts] = {}
+
+    @classmethod
+    def from_config(
+        cls, path: str | Path | None = None, *, clock: Clock | None = None
+    ) -> Self:
+        """Build a router from `flipback.toml` and the plans that it names.
+
+        Args:
+            path: The file; else the variable FLIPBACK_CONFIG, else `flipback.toml`
+                in the working directory.
+            clock: The time, for tests.
+
+        Raises:
+            ConfigError: With every mistake in the files, not only the first. A
+                flag service or store that is down is none: control serves.
+        """
+        explicit = None if path is None else str(path)
+        found = find_config(explicit, os.environ, Path.cwd())
+        return cls(load_settings(found), clock=clock)
+
+    @property
+    def guard(self) -> GuardrailEvaluator:
+        """Return the guardrail evaluator, for callers who drive its looks."""
+        return self._assembly.guard
+
+    def route(
+        self, name: str, *, expected: tuple[type[Exception], ...] = ()
+    ) -> Route[P, R]:
+        """Return the route of this name; the same one each time.
+
+        Args:
+            name: The `route` of one of the plans.
+            expected: Exceptions that are the caller's own fault, such as a
+                validation error: passed on, and held against no variant.
+
+        Raises:
+            RouteError: No plan is about such a route.
+        """
+        plan = self._assembly.ground.plans.get(name)
+        if plan is None:
+            raise RouteError(self._unknown(name))
+        if name not in self._routes:
+            self._routes[name] = self._build(plan, expected)
+        # The annotation at the call says what P and R are; here nobody knows.
+        return cast("Route[P, R]", self._routes[name])
+
+    def record(self, receipt: str, metric: str, value: float) -> bool:
+        """Attach a late outcome to the decision that a receipt names; never raises.
+
+        Each metric counts once per decision, however often and wherever it is
+        recorded. Returns False, counted and logged once, where the outcome was
+        not taken: a receipt that is damaged, expired or of another secret, a
+        metric that the plan does not name, a value that is not finite, or a
+        decision that is not compared.
+        """
+        try:
+            problem = self._record(receipt, metric, value)
+        except Exception as error:  # noqa: BLE001 - a late outcome must not fail a call
+            problem = str(error)
+        if problem:
+            self._assembly.ground.faults.note(
+                "*", f"outcome refused: {metric}", problem
+            )
+        return not problem
+
+    def start(self) -> None:
+        """Start now what the first call would start; again is no error."""
+        self._runtime.start()
+        for route in self._routes.values():
+            self._check_variants(route)
+
+    def stop(self) -> None:
+        """Flush and stop; control serves from now on."""
+        self._runtime.stop()
+
+    def flush(self) -> bool:
+        """Write what was counted to the store now; False if it did not take it."""
+        return self._assembly.flusher.flush()
+
+    def faults(self) -> Mapping[tuple[str, str], int]:
+        """Return how often what went wrong, by (route, kind); `*` is no one route."""
+        return self._assembly.ground.faults.counts()
+
+    def __enter__(self) -> Self:
+        """Start; see `start`."""
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop; see `stop`."""
+        self.stop()
+
+    @override
+    def __repr__(self) -> str:
+        return f"Router({str(self._assembly.settings.path)!r})"
+
+    def _due(self, candidate_exposures: int) -> None:
+        self._runtime.due(candidate_exposures)
+
+    def _unknown(self, name: str) -> str:
+        plans = self._assembly.ground.plans
+        known = ", ".join(map(repr, sorted(plans)))
+        hint = nearest(name, plans, otherwise="add a plan for it")
+        return f"no plan is about route {name!r}, only {known}; {hint}"
+
+    def _build(
+        self, plan: RolloutPlan, expected: tuple[type[Exception], ...]
+    ) -> Route[..., Any]:
+        variants: dict[str, Variant[..., Any]] = {}
+        assembly = self._assembly
+        provider = assembly.binding.provider_name
+        parts = Parts(
+            plan=plan,
+            recorder=assembly.recorder,
+            epochs=EpochBook(
+                plan,
+                provider=f"{provider} {assembly.flags.version}",
+                versions=lambda: (
+                    _version(variants, plan.control),
+                    _version(variants, plan.candidate),
+                ),
+                clock=assembly.ground.clock,
+            ),
+            keyring=assembly.keyring,
+            tracer=assembly.tracer,
+            events=assembly.ground.events,
+            faults=assembly.ground.faults,
+            clock=assembly.ground.clock,
+            flag_variants=self._flag_variants(plan),
+        )
+        self._parts[plan.route] = parts
+        decider = Decider(
+            parts,
+            switch=assembly.killswitch.switches[plan.route],
+            reader=FlagReader(plan, assembly.binding.client),
+            provider=provider,
+            registered=variants,
+            ready=self._runtime.ready,
+        )
+        return Route(parts, decider, variants, expected=expected)
+
+    def _flag_variants(self, plan: RolloutPlan) -> frozenset[str]:
+        """Return the flag's variants as the plan names them; empty if not known."""
+        writer = self._assembly.ground.writer
+        if writer is None:
+            return frozenset()
+        try:
+            state = writer.read(FlagRef(key=plan.flag))
+        except FlagWriteError as error:
+            self._assembly.ground.faults.note(plan.route, "flag unreadable", error)
+            return frozenset()
+        named = (variant_named_by(plan, value) for value in state.variants.values())
+        return frozenset(filter(None, named))
+
+    def _check_variants(self, route: Route[..., Any]) -> None:
+        """Say before the first call what no call could say as clearly.
+
+        Raises:
+            RouteError: Control has no function.
+        """
+        plan, registered = route.plan, route.variants
+        if plan.control not in registered:
+            raise RouteError(
+                f"route {plan.route!r} has no function for control {plan.control!r}; "
+                f"register one with @route.variant({plan.control!r})"
+            )
+        known = self._parts[plan.route].flag_variants | {plan.candidate}
+        for name in sorted(known - registered.keys()):
+            self._assembly.ground.faults.note(
+                plan.route,
+                f"variant {name!r} has no function",
+                f"subjects who get it from flag {plan.flag!r} are served control; "
+                f"register it with @route.variant({name!r})",
+            )
+
+    def _record(self, receipt: str, metric: str, value: float) -> str:
+        """Book a late outcome; return why not, or an empty string."""
+        ticket = self._assembly.keyring.open(receipt)
+        plan = self._assembly.ground.plans.get(ticket.route)
+        if plan is None:
+            return self._unknown(ticket.route)
+        if metric not in plan.metrics:
+            known = ", ".join(sorted(plan.metrics))
+            return f"no guardrail or hypothesis names it; the plan knows {known}"
+        if problem := not_a_value(value):
+            return problem
+        if ticket.route not in self._parts:
+            self.route(ticket.route)
+        taken = self._parts[ticket.route].late(ticket, metric, float(value))
+        return "" if taken else "recorded before, not compared, or too many wait"
+
+
+def _version(variants: Mapping[str, Variant[..., Any]], name: str) -> str:
+    return variants[name].version if name in variants else "unregistered"

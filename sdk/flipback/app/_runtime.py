@@ -1,0 +1,175 @@
+"""The life of a router in one process: start late, obey, flush, stop, fork."""
+
+import atexit
+import os
+import secrets
+import socket
+import threading
+import weakref
+from collections.abc import Callable
+from dataclasses import replace
+from enum import Enum, auto
+
+from flipback.app._assembly import Assembly
+from flipback.app._binding import bounded
+from flipback.config import GuardRun
+from flipback.control import Repeater
+from flipback.errors import StoreError
+from flipback.ports import ProcessRecord
+
+
+PULSE_S = 0.15
+_BEAT_S = 1.0
+_EVERY_EXPOSURE_UNTIL = 100
+
+
+class _State(Enum):
+    NEW = auto()
+    RUNNING = auto()
+    STOPPED = auto()
+
+
+class Runtime:
+    """Two threads: one that obeys kills and nothing else, one for evidence.
+
+    They are started by the first decision of a process, so that a router built
+    before a fork works in every worker. A look may take long; it must not keep
+    this process from seeing a kill, hence the second thread.
+    """
+
+    def __init__(self, assembly: Assembly) -> None:
+        self._assembly = assembly
+        self._lock = threading.Lock()
+        self._state = _State.NEW
+        self._acknowledged: tuple[tuple[str, int], ...] = ()
+        self._beaten_at = 0.0
+        self._process = _identify()
+        self._pulse: Repeater | None = None
+        self._evidence: Repeater | None = None
+        _runtimes.add(self)
+
+    def ready(self) -> None:
+        """Start on the first call; later ones cost an attribute access."""
+        if self._state is _State.NEW:
+            self.start()
+
+    def start(self) -> None:
+        """Read the latches, bind the provider and start the threads; idempotent."""
+        with self._lock:
+            if self._state is not _State.NEW:
+                return
+            assembly = self._assembly
+            assembly.binding.start(lambda error: self._note("flag provider", error))
+            bounded(assembly.killswitch.refresh)
+            self._state = _State.RUNNING
+            self._pulse = self._repeater("pulse", self._beat, PULSE_S)
+            self._evidence = self._repeater("evidence", self._gather, self._period())
+            self._pulse.start()
+            self._evidence.start()
+        threading.Thread(
+            target=assembly.killswitch.resume, name="flipback-resume", daemon=True
+        ).start()
+
+    def stop(self) -> None:
+        """Flush and let go of everything; from now on control serves."""
+        with self._lock:
+            if self._state is not _State.RUNNING:
+                self._state = _State.STOPPED
+                return
+            self._state = _State.STOPPED
+        for repeater in filter(None, (self._evidence, self._pulse)):
+            repeater.stop()
+        self._assembly.killswitch.stop()
+        self._assembly.flusher.flush()
+        self._leave()
+        self._assembly.binding.stop()
+        self._assembly.ground.store.close()
+
+    def due(self, candidate_exposures: int) -> None:
+        """Wake the evaluator when the plan's number of exposures has been reached."""
+        every = self._assembly.settings.guard.every_exposures
+        early = candidate_exposures <= _EVERY_EXPOSURE_UNTIL
+        if (early or candidate_exposures % every == 0) and self._evidence is not None:
+            self._evidence.wake()
+
+    def after_fork(self) -> None:
+        """Begin anew in the child: threads, counts and locks belong to the parent."""
+        self._lock = threading.Lock()
+        if self._state is _State.RUNNING:
+            self._state = _State.NEW
+        self._process = _identify()
+        self._acknowledged = ()
+        self._pulse = self._evidence = None
+        self._assembly.after_fork(self._process.id)
+
+    def _repeater(
+        self, name: str, step: Callable[[], object], period_s: float
+    ) -> Repeater:
+        return Repeater(
+            f"flipback-{name}",
+            step,
+            period_s=period_s,
+            failed=lambda error: self._note(name, error),
+        )
+
+    def _period(self) -> float:
+        guard = self._assembly.settings.guard
+        return min(guard.flush, guard.every).total_seconds()
+
+    def _beat(self) -> None:
+        """Obey what ledger, store and break-glass say, and acknowledge it."""
+        assembly = self._assembly
+        assembly.killswitch.refresh()
+        trips = assembly.killswitch.trips()
+        obeyed = tuple(sorted(trips.items()))
+        now = assembly.ground.clock.monotonic()
+        if obeyed == self._acknowledged and now - self._beaten_at < _BEAT_S:
+            return
+        seen_at = assembly.ground.clock.now().timestamp()
+        try:
+            assembly.ground.store.beat(
+                replace(self._process, seen_at=seen_at, trips=trips)
+            )
+        except StoreError as error:
+            self._note("heartbeat not written", error)
+            return
+        self._acknowledged, self._beaten_at = obeyed, now
+
+    def _gather(self) -> None:
+        if self._assembly.settings.guard.run is GuardRun.MANUAL:
+            self._assembly.flusher.flush()
+        else:
+            self._assembly.guard.watch()
+
+    def _leave(self) -> None:
+        try:
+            self._assembly.ground.store.leave(self._process.id)
+        except StoreError as error:
+            self._note("still registered", error)
+
+    def _note(self, what: str, error: Exception) -> None:
+        self._assembly.ground.faults.note("*", what, error)
+
+
+def _identify() -> ProcessRecord:
+    host, pid = socket.gethostname(), os.getpid()
+    return ProcessRecord(
+        id=f"{host}:{pid}:{secrets.token_hex(4)}", host=host, pid=pid, seen_at=0.0
+    )
+
+
+_runtimes: "weakref.WeakSet[Runtime]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for runtime in tuple(_runtimes):
+        runtime.after_fork()
+
+
+def _at_exit() -> None:
+    for runtime in tuple(_runtimes):
+        runtime.stop()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+atexit.register(_at_exit)

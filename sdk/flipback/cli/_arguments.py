@@ -1,0 +1,60 @@
+"""The options of all commands, and the kinds of text that they take."""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from flipback.cli._exit import ExitCode
+from flipback.cli._shell import Shell
+from flipback.plan import PlanRejected, parse_duration
+
+
+class Options(argparse.Namespace):
+    """What a person asked for; a command reads the options that it declared."""
+
+    command: str
+    config: str | None
+    json: bool
+    offline: bool
+    route: str
+    routes: list[str]
+    all: bool
+    variant: str | None
+    reason: str
+    actor: str
+    wait: float
+    trip: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One command: how it is asked for, and what it does."""
+
+    name: str
+    help: str
+    declare: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[Options, Shell], ExitCode]
+
+
+def seconds(text: str) -> float:
+    """Return the seconds of a duration such as `2s` or `500ms`."""
+    try:
+        return parse_duration(text).total_seconds()
+    except PlanRejected as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def said(text: str) -> str:
+    """Return text that says something: an empty reason helps nobody at night."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is empty; say what others need to know")
+    return text.strip()
+
+
+def trip_number(text: str) -> int:
+    """Return the number of a trip; trips count from 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no trip; `flipback status` shows the number"
+        )
+    return int(text)

@@ -1,0 +1,28 @@
+"""What the command line tells a script."""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """The exit code of every command; the order says nothing about severity."""
+
+    OK = 0
+    MISTAKES = 1
+    USAGE = 2
+    LOCAL_ONLY = 3
+    NOT_DURABLE = 4
+    UNACKNOWLEDGED = 5
+    REFUSED = 6
+    UNAVAILABLE = 7
+
+
+MEANING = {
+    ExitCode.OK: "done, and nothing is wrong",
+    ExitCode.MISTAKES: "the configuration, a plan or its flag has mistakes",
+    ExitCode.USAGE: "an argument is wrong, or the configuration cannot be used",
+    ExitCode.LOCAL_ONLY: "killed: control serves, but the flag service did not take it",
+    ExitCode.NOT_DURABLE: "killed, but the ledger could not be written",
+    ExitCode.UNACKNOWLEDGED: "killed, but not every process has said that it obeys",
+    ExitCode.REFUSED: "nothing was released: another trip holds, or none does",
+    ExitCode.UNAVAILABLE: "the store, the ledger or a file cannot be used",
+}

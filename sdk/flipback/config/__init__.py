@@ -1,0 +1,37 @@
+"""Configuration: `flipback.toml` and the plans it names, read with every mistake."""
+
+from flipback.config._find import CONFIG_NAME, ENVIRONMENT_KEY, find_config
+from flipback.config._flags import check_flag, flag_variant, variant_named_by
+from flipback.config._load import Reading, load_settings, read_settings
+from flipback.config._notes import Note, notes_on
+from flipback.config._settings import (
+    ContextId,
+    Events,
+    GuardRun,
+    GuardSettings,
+    Settings,
+    Spans,
+    TelemetrySettings,
+)
+
+
+__all__ = [
+    "CONFIG_NAME",
+    "ENVIRONMENT_KEY",
+    "ContextId",
+    "Events",
+    "GuardRun",
+    "GuardSettings",
+    "Note",
+    "Reading",
+    "Settings",
+    "Spans",
+    "TelemetrySettings",
+    "check_flag",
+    "find_config",
+    "flag_variant",
+    "load_settings",
+    "notes_on",
+    "read_settings",
+    "variant_named_by",
+]

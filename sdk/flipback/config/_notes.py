@@ -1,0 +1,63 @@
+"""What a plan asks for that this version reads and checks, but does not act upon."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from typing_extensions import override
+
+from flipback.plan import Guardrail, OnFail, RolloutPlan, Stage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """A key that is right but does nothing yet, and what happens instead."""
+
+    file: str
+    table: str
+    key: str
+    text: str
+
+    @override
+    def __str__(self) -> str:
+        place = f"[{self.table}] {self.key}" if self.table else self.key
+        return f"{self.file}: {place}: checked, not yet acted upon: {self.text}"
+
+
+_STAGE_KEYS = {
+    "weight": "the split is moved by people, in the flag service",
+    "shadow": "the candidate answers only the subjects that the flag gives it",
+    "window": "people decide when a stage is over",
+    "min_exposures": "people decide when a stage has seen enough",
+}
+
+
+def notes_on(plan: RolloutPlan, file: str) -> Sequence[Note]:
+    """Return a note for each key used that has no effect in this version."""
+    found = [*_hypothesis(plan), *_stages(plan.stages), *_guardrails(plan.guardrails)]
+    return [
+        Note(file=file, table=table, key=key, text=text) for table, key, text in found
+    ]
+
+
+Found = Iterator[tuple[str, str, str]]
+
+
+def _hypothesis(plan: RolloutPlan) -> Found:
+    if plan.hypothesis is not None:
+        yield "", "hypothesis", "its metric is kept as evidence, without a verdict"
+
+
+def _stages(stages: Sequence[Stage]) -> Found:
+    for number, stage in enumerate(stages, start=1):
+        for key, text in _STAGE_KEYS.items():
+            if key in stage.model_fields_set:
+                yield f"stages[{number}]", key, text
+
+
+def _guardrails(guardrails: Sequence[Guardrail]) -> Found:
+    for number, guardrail in enumerate(guardrails, start=1):
+        table = f"guardrails[{number}]"
+        if guardrail.scope == "cohort":
+            yield table, "scope", "a rollback is for everybody"
+        if guardrail.on_fail is OnFail.PAUSE:
+            yield table, "on_fail", "a pause is shown and logged, the split stays"

@@ -1,0 +1,26 @@
+"""What acts on the world: the kill switch and the guardrail evaluator."""
+
+from flipback.control._clock import SystemClock
+from flipback.control._delivery import Delivered, KillReport
+from flipback.control._flush import Flusher
+from flipback.control._force import ForcedControl
+from flipback.control._guard import GuardrailEvaluator, Look, culprits, describe
+from flipback.control._killswitch import EVALUATOR, Ground, KillSwitch
+from flipback.control._repeat import Repeater
+
+
+__all__ = [
+    "EVALUATOR",
+    "Delivered",
+    "Flusher",
+    "ForcedControl",
+    "Ground",
+    "GuardrailEvaluator",
+    "KillReport",
+    "KillSwitch",
+    "Look",
+    "Repeater",
+    "SystemClock",
+    "culprits",
+    "describe",
+]

@@ -1,0 +1,230 @@
+"""The kill contract: whoever kills, every process obeys until a person releases."""
+
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FuturesTimeoutError
+from dataclasses import dataclass, replace
+
+from flipback.assignment import Reason
+from flipback.control._delivery import Delivered, Delivery, KillReport, arrived
+from flipback.control._force import ForcedControl, is_forced
+from flipback.errors import LedgerError, StoreError
+from flipback.latch import Latch, merge_all
+from flipback.plan import RolloutPlan
+from flipback.ports import Clock, EntryKind, FlagWriter, Intent, Ledger, Store
+from flipback.routing import Faults, Standing, Switch
+from flipback.telemetry import EventLog
+
+
+_LEDGER_PATIENCE_S = 0.1
+EVALUATOR = "guardrail evaluator"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What all of control stands on; built by the composition root."""
+
+    plans: Mapping[str, RolloutPlan]
+    store: Store
+    ledger: Ledger
+    writer: FlagWriter | None
+    events: EventLog
+    faults: Faults
+    clock: Clock
+
+
+class KillSwitch:
+    """Keeps the switches of all routes in step with ledger, store and break-glass.
+
+    Control serves until ledger and store have been read once. Afterwards one of
+    them being unreadable changes nothing: the latch is the greatest of all
+    copies, and the last known copy stays.
+    """
+
+    def __init__(self, ground: Ground, forced: ForcedControl) -> None:
+        self._ground = ground
+        self._forced = forced
+        self._lock = threading.Lock()
+        self._latches = {route: Latch(route=route) for route in ground.plans}
+        self._read: set[str] = set()
+        self.switches = {route: Switch(route) for route in ground.plans}
+        self._delivery = Delivery(
+            ledger=ground.ledger,
+            store=ground.store,
+            writer=ground.writer,
+            still_held=self._still_held,
+            failed=lambda route, problem: ground.faults.note(
+                route, "kill not delivered everywhere yet", problem
+            ),
+        )
+
+    def latch(self, route: str) -> Latch:
+        """Return the latch as this process obeys it."""
+        return self._latches[route]
+
+    def trips(self) -> Mapping[str, int]:
+        """Return the trip that this process obeys, per route, as it acknowledges."""
+        return {route: latch.trip for route, latch in self._latches.items()}
+
+    def refresh(self) -> None:
+        """Read ledger, store and break-glass, and set the switches; never raises."""
+        self._merge("ledger", self._from_ledger())
+        self._merge("store", self._from_store())
+        forced = self._forced.routes()
+        for route, switch in self.switches.items():
+            switch.standing = self._standing(route, forced, switch.standing)
+
+    def resume(self) -> None:
+        """After a restart: give both histories what only one has; re-send kills."""
+        for route, latch in self._latches.items():
+            if latch.held:
+                report = self._known(latch)
+                if not self._arrived(latch):
+                    report = self._delivery.attempt(self._ground.plans[route], report)
+                    self._pursue(route, report)
+            elif latch.trip:
+                self._heal_release(latch)
+
+    def kill(
+        self, route: str, *, intent: Intent, automatic: bool = False
+    ) -> KillReport:
+        """Serve control from the next call on, then tell everybody else.
+
+        The ledger comes first so that the kill survives a crash, but for a
+        tenth of a second at most: a slow disk must not keep the candidate alive.
+        """
+        report = self._append(route, intent)
+        self._obey(report.latch)
+        report = self._delivery.attempt(self._ground.plans.get(route), report)
+        self._announce(report, automatic=automatic)
+        self._pursue(route, report)
+        return report
+
+    def after_fork(self) -> None:
+        """Replace the lock, whose copy in a forked child may be held for ever."""
+        self._lock = threading.Lock()
+
+    def stop(self) -> None:
+        """Stop delivering and serve control: nobody would see the next kill."""
+        self._delivery.stop()
+        for switch in self.switches.values():
+            switch.standing = replace(switch.standing, override=Reason.NOT_READY)
+
+    def _append(self, route: str, intent: Intent) -> KillReport:
+        at = self._ground.clock.now().isoformat()
+        floor = self._floor(self._latches.get(route, Latch(route=route)))
+        pool = ThreadPoolExecutor(1, thread_name_prefix="flipback-ledger")
+        try:
+            waiting = pool.submit(
+                self._ground.ledger.kill, route, intent=intent, at=at, floor=floor
+            )
+            latch, durable, problem = waiting.result(_LEDGER_PATIENCE_S), True, ""
+        except (LedgerError, FuturesTimeoutError) as error:
+            latch = floor.killed(
+                reason=intent.reason, actor=intent.actor, intent=intent.id, at=at
+            )
+            durable, problem = False, str(error) or "the ledger is slow"
+        finally:
+            pool.shutdown(wait=False)
+        return KillReport(
+            latch=latch,
+            durable=durable,
+            stored=False,
+            flag=Delivered.PENDING,
+            problem=problem,
+        )
+
+    def _floor(self, known: Latch) -> Latch:
+        """Return the greatest latch known anywhere: a kill must come after it."""
+        stored = self._from_store() or {}
+        return known.merge(stored.get(known.route, known))
+
+    def _obey(self, latch: Latch) -> None:
+        with self._lock:
+            merged = self._latches.get(latch.route, latch).merge(latch)
+            self._latches[latch.route] = merged
+        switch = self.switches.get(latch.route)
+        if switch is not None and merged.held:
+            switch.standing = replace(
+                switch.standing,
+                trip=merged.trip,
+                override=switch.standing.override or Reason.KILLED,
+            )
+
+    def _announce(self, report: KillReport, *, automatic: bool) -> None:
+        plan = self._ground.plans.get(report.latch.route)
+        if plan is not None:
+            self._ground.events.flip(
+                plan.flag, plan.control, report.latch, automatic=automatic
+            )
+
+    def _pursue(self, route: str, report: KillReport) -> None:
+        if not report.complete:
+            self._ground.faults.note(
+                route, f"trip {report.latch.trip} not delivered yet", report.problem
+            )
+            self._delivery.pursue(self._ground.plans.get(route), report)
+
+    def _still_held(self, latch: Latch) -> bool:
+        now = self._latches.get(latch.route, latch)
+        return now.held and now.trip == latch.trip
+
+    def _known(self, latch: Latch) -> KillReport:
+        """Return what is known of an old kill: both histories get it once more."""
+        return KillReport(
+            latch=latch, durable=False, stored=False, flag=Delivered.PENDING
+        )
+
+    def _arrived(self, latch: Latch) -> bool:
+        note = arrived(latch)
+        try:
+            entries = self._ground.ledger.entries()
+        except LedgerError:
+            return False
+        return any(
+            entry.kind is EntryKind.FLAG_WRITE and entry.note == note
+            for entry in entries
+        )
+
+    def _heal_release(self, latch: Latch) -> None:
+        try:
+            self._ground.store.put_latch(latch)
+        except StoreError as error:
+            self._ground.faults.note(latch.route, "store not written", error)
+
+    def _merge(self, source: str, copies: Mapping[str, Latch] | None) -> None:
+        if copies is None:
+            return
+        self._read.add(source)
+        with self._lock:
+            for route, latch in self._latches.items():
+                known = [latch, *filter(None, [copies.get(route)])]
+                self._latches[route] = merge_all(route, known)
+
+    def _from_ledger(self) -> Mapping[str, Latch] | None:
+        try:
+            return self._ground.ledger.latches()
+        except LedgerError as error:
+            self._ground.faults.note("*", "ledger unreadable", error)
+            return None
+
+    def _from_store(self) -> Mapping[str, Latch] | None:
+        try:
+            return self._ground.store.latches()
+        except StoreError as error:
+            self._ground.faults.note("*", "store unreadable", error)
+            return None
+
+    def _standing(
+        self, route: str, forced: frozenset[str], before: Standing
+    ) -> Standing:
+        latch = self._latches[route]
+        override: Reason | None = None
+        if is_forced(route, forced):
+            override = Reason.FORCED
+        elif latch.held:
+            override = Reason.KILLED
+        elif self._read != {"ledger", "store"}:
+            override = Reason.NOT_READY
+        return replace(before, trip=latch.trip, override=override)

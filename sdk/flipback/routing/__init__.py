@@ -1,0 +1,35 @@
+"""The request path: decide, serve, count; never raise, never block."""
+
+from flipback.routing._context import context
+from flipback.routing._decide import Decider
+from flipback.routing._epochs import EpochBook
+from flipback.routing._exchange import not_a_value, receipt, record
+from flipback.routing._faults import Faults
+from flipback.routing._flag import Evaluated, FlagReader
+from flipback.routing._parts import Parts
+from flipback.routing._receipt import Keyring, Ticket
+from flipback.routing._recorder import Recorder
+from flipback.routing._route import Decision, Route, Variant
+from flipback.routing._standing import Standing, Switch
+
+
+__all__ = [
+    "Decider",
+    "Decision",
+    "EpochBook",
+    "Evaluated",
+    "Faults",
+    "FlagReader",
+    "Keyring",
+    "Parts",
+    "Recorder",
+    "Route",
+    "Standing",
+    "Switch",
+    "Ticket",
+    "Variant",
+    "context",
+    "not_a_value",
+    "receipt",
+    "record",
+]

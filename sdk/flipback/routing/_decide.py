@@ -1,0 +1,165 @@
+"""Decide who is served what: kill first, then the flag, in doubt control."""
+
+import secrets
+from collections.abc import Callable, Container
+
+from openfeature.evaluation_context import EvaluationContext
+
+from flipback.assignment import (
+    NO_VALUE,
+    OTHER_VALUE,
+    Assignment,
+    Cohort,
+    Reason,
+    Role,
+)
+from flipback.routing._context import attribute, current_scope, targeting_key
+from flipback.routing._flag import Evaluated, FlagReader
+from flipback.routing._parts import Parts
+from flipback.routing._standing import Standing, Switch
+
+
+class Decider:
+    """Turns an evaluation context into an assignment; never raises."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        *,
+        switch: Switch,
+        reader: FlagReader,
+        provider: str,
+        registered: Container[str],
+        ready: Callable[[], object],
+    ) -> None:
+        plan = parts.plan
+        self._plan = plan
+        self._parts = parts
+        self._switch = switch
+        self._reader = reader
+        self._provider = provider
+        self._registered = registered
+        self._ready = ready
+        self._roles = {plan.control: Role.CONTROL, plan.candidate: Role.CANDIDATE}
+        self._cohorts = tuple(
+            (name, {value: f"{name}={value}" for value in values})
+            for name, values in plan.cohorts.items()
+        )
+
+    def decide(self, user: EvaluationContext) -> Assignment:
+        """Return the assignment of this user, which is control in any doubt."""
+        try:
+            self._ready()
+            return self._decide(user)
+        except Exception as error:  # noqa: BLE001 - a bug of ours must not fail a call
+            self._parts.faults.note(self._plan.route, Reason.FAULT, repr(error))
+            return self._assignment(
+                self._switch.standing,
+                Reason.FAULT,
+                self._plan.control,
+                Evaluated(name=None, reason=Reason.FAULT),
+            )
+
+    def _decide(self, user: EvaluationContext) -> Assignment:
+        standing = self._switch.standing
+        unit = self._unit(user)
+        if standing.override is not None:
+            said = Evaluated(name=None, reason=standing.override)
+        elif unit is None:
+            said = Evaluated(name=None, reason=Reason.NO_TARGETING_KEY)
+        else:
+            said = self._ask(user)
+        variant, reason = self._resolve(said)
+        return self._assignment(
+            standing,
+            reason,
+            variant,
+            said,
+            cohorts=self._cohorts_of(user),
+            subject=0 if unit is None else self._parts.keyring.subject(unit),
+        )
+
+    def _ask(self, user: EvaluationContext) -> Evaluated:
+        """Evaluate once per scope, so that a conversation keeps its variant."""
+        scope = current_scope()
+        if scope is None or scope.context is not user:
+            return self._reader.evaluate(user)
+        route = self._plan.route
+        known = scope.memo.get(route)
+        if not isinstance(known, Evaluated):
+            known = scope.memo[route] = self._reader.evaluate(user)
+        return known
+
+    def _resolve(self, said: Evaluated) -> tuple[str, Reason]:
+        """Return who serves and why; whatever the code does not know is control."""
+        if said.name is None:
+            if said.problem or said.reason is Reason.NO_TARGETING_KEY:
+                self._parts.faults.note(
+                    self._plan.route, said.reason, said.problem or _NO_KEY
+                )
+            return self._plan.control, said.reason
+        if said.name in self._registered:
+            return said.name, said.reason
+        self._parts.faults.note(
+            self._plan.route,
+            Reason.UNKNOWN_VARIANT,
+            f"flag {self._plan.flag!r} says {said.name!r}; no code is registered",
+        )
+        return self._plan.control, Reason.UNKNOWN_VARIANT
+
+    def _assignment(
+        self,
+        standing: Standing,
+        reason: Reason,
+        variant: str,
+        said: Evaluated,
+        *,
+        cohorts: tuple[Cohort, ...] = (),
+        subject: int = 0,
+    ) -> Assignment:
+        randomized = reason is Reason.SPLIT
+        epochs = self._parts.epochs
+        epoch = epochs.digest(standing, said.version) if randomized else ""
+        return Assignment(
+            variant=variant,
+            role=self._roles.get(variant, Role.OTHER),
+            flag_key=self._plan.flag,
+            flag_version=said.version,
+            rule=said.rule,
+            randomized=randomized,
+            reason=reason,
+            provider=self._provider,
+            epoch=epoch,
+            attempt=standing.attempt,
+            stage=standing.stage,
+            cohorts=cohorts,
+            subject=subject,
+            decision_id=secrets.token_hex(8),
+        )
+
+    def _unit(self, user: EvaluationContext) -> str | None:
+        """Return the randomisation key, None where the subject has none."""
+        key = targeting_key(user)
+        if key is None or self._plan.unit == "targetingKey":
+            return key
+        unit = attribute(user, self._plan.unit)
+        return None if unit is None else str(unit)
+
+    def _cohorts_of(self, user: EvaluationContext) -> tuple[Cohort, ...]:
+        return tuple(
+            _cohort(name, declared, attribute(user, name))
+            for name, declared in self._cohorts
+        )
+
+
+_NO_KEY = (
+    "the evaluation context has no targeting key; pass EvaluationContext('user-id')"
+)
+
+
+def _cohort(name: str, declared: dict[str, Cohort], value: object) -> Cohort:
+    """Name a cohort; undeclared values pool in one, absent ones in another."""
+    if value is None:
+        return f"{name}={NO_VALUE}"
+    spelled = str(value).lower() if isinstance(value, bool) else str(value)
+    return declared.get(spelled, f"{name}={OTHER_VALUE}")

@@ -1,0 +1,77 @@
+"""Name what a decision was made with, so that unlike things are never pooled."""
+
+import hashlib
+from collections.abc import Callable
+
+from flipback.exposure import Epoch
+from flipback.plan import RolloutPlan
+from flipback.ports import Clock
+from flipback.routing._standing import Standing
+
+
+_DIGITS = 16
+
+
+class EpochBook:
+    """The epochs that this process has met on one route.
+
+    Every process computes the same digest alone, from what it evaluates with:
+    there is no counter to agree on, and a restart changes nothing.
+    """
+
+    def __init__(
+        self,
+        plan: RolloutPlan,
+        *,
+        provider: str,
+        versions: Callable[[], tuple[str, str]],
+        clock: Clock,
+    ) -> None:
+        self._plan = plan
+        self._provider = provider
+        self._versions = versions
+        self._clock = clock
+        self._digests: dict[tuple[int, int, str], str] = {}
+        self.known: dict[str, Epoch] = {}
+
+    def digest(self, standing: Standing, flag_version: str | None) -> str:
+        """Return the digest of the epoch that a decision made now belongs to.
+
+        A provider that reveals no version gets an epoch per hour (UTC): a
+        change of the flag that nobody can see is then pooled for an hour at most.
+        """
+        version = flag_version if flag_version is not None else self._hour()
+        key = (standing.attempt, standing.trip, version)
+        found = self._digests.get(key)
+        return found if found is not None else self._open(key)
+
+    def forget(self) -> None:
+        """Compute digests anew, since the code of a variant changed."""
+        self._digests = {}
+
+    def _hour(self) -> str:
+        return self._clock.now().strftime("unversioned at %Y-%m-%dT%HZ")
+
+    def _open(self, key: tuple[int, int, str]) -> str:
+        attempt, trip, version = key
+        control, candidate = self._versions()
+        parts = (
+            f"attempt {attempt}",
+            f"trip {trip}",
+            f"plan {self._plan.digest}",
+            f"flag {self._plan.flag} {version}",
+            f"provider {self._provider}",
+            f"{self._plan.control} {control}",
+            f"{self._plan.candidate} {candidate}",
+        )
+        described = "; ".join(parts)
+        digest = hashlib.sha256(described.encode()).hexdigest()[:_DIGITS]
+        self.known[digest] = Epoch(
+            digest=digest,
+            route=self._plan.route,
+            attempt=attempt,
+            trip=trip,
+            described=described,
+        )
+        self._digests[key] = digest
+        return digest

@@ -1,0 +1,146 @@
+"""One exposure being served: what it records until it ends."""
+
+import math
+from collections.abc import Callable
+from contextvars import ContextVar
+
+from flipback.assignment import Assignment
+from flipback.plan import BUILT_IN_METRICS, ERROR, LATENCY
+from flipback.routing._faults import Faults
+
+
+class Exchange:
+    """A decision that met its subject, with the outcomes recorded so far.
+
+    The faces of a route (a plain function now, coroutines and streams later)
+    differ in when they begin and end an exchange, and in nothing else.
+    """
+
+    __slots__ = (
+        "_faults",
+        "_metrics",
+        "_sign",
+        "assignment",
+        "outcomes",
+        "promised",
+        "route",
+    )
+
+    def __init__(
+        self,
+        route: str,
+        assignment: Assignment,
+        *,
+        metrics: frozenset[str],
+        sign: Callable[[str, Assignment, frozenset[str]], str],
+        faults: Faults,
+    ) -> None:
+        self.route = route
+        self.assignment = assignment
+        self.outcomes: dict[str, float] = {}
+        self.promised: frozenset[str] | None = None
+        self._metrics = metrics
+        self._sign = sign
+        self._faults = faults
+
+    def record(self, metric: str, value: object) -> bool:
+        """Keep an outcome; False, counted and logged once, if it cannot be one."""
+        problem = self._problem(metric, value)
+        if problem:
+            self._faults.note(self.route, f"outcome dropped: {metric}", problem)
+            return False
+        self.outcomes[metric] = float(value)  # type: ignore[arg-type]  # checked above
+        return True
+
+    def end(self, *, failed: bool | None, latency_s: float | None) -> None:
+        """Add the built-in outcomes; what the variant itself recorded stands.
+
+        Args:
+            failed: Whether the variant raised; None if the caller was at fault.
+            latency_s: Seconds that it took, None where that says nothing.
+        """
+        if failed is not None:
+            self.outcomes.setdefault(ERROR, float(failed))
+        if latency_s is not None:
+            self.outcomes.setdefault(LATENCY, max(0.0, latency_s))
+
+    def receipt(self) -> str:
+        """Return the receipt of this decision, for outcomes that come later."""
+        if self.promised is None:
+            self.promised = frozenset(self.outcomes) | frozenset(BUILT_IN_METRICS)
+        return self._sign(self.route, self.assignment, self.promised)
+
+    def _problem(self, metric: str, value: object) -> str:
+        if metric not in self._metrics:
+            known = ", ".join(sorted(self._metrics))
+            return f"no guardrail or hypothesis names it; the plan knows {known}"
+        if metric in self.outcomes:
+            return "recorded before for this decision; the first value stands"
+        return not_a_value(value)
+
+
+def not_a_value(value: object) -> str:
+    """Return why this is no value of a metric, or an empty string if it is one."""
+    if not isinstance(value, int | float):
+        return f"{type(value).__name__} is no number; record a float, an int or a bool"
+    if not math.isfinite(value):
+        return f"{value} is not finite; record a number or nothing at all"
+    return ""
+
+
+class _Muted:
+    """Stands for a fallback call, whose outcomes belong to nobody."""
+
+
+_MUTED = _Muted()
+_current: ContextVar[Exchange | _Muted | None] = ContextVar(
+    "flipback_exchange", default=None
+)
+_last: ContextVar[Exchange | None] = ContextVar("flipback_last", default=None)
+_outside = Faults()
+
+
+class Serving:
+    """Marks an exchange as the one being served, for `record` and `receipt`."""
+
+    __slots__ = ("_exchange", "_token")
+
+    def __init__(self, exchange: Exchange | None) -> None:
+        self._exchange = exchange
+
+    def __enter__(self) -> None:
+        """Make it current; None mutes `record`, as a fallback call must be."""
+        self._token = _current.set(self._exchange or _MUTED)
+
+    def __exit__(self, *_: object) -> None:
+        """Put back what was current before."""
+        _current.reset(self._token)
+        if self._exchange is not None:
+            _last.set(self._exchange)
+
+
+def record(metric: str, value: float) -> bool:
+    """Record an outcome of the exposure that is being served; never raises.
+
+    Call it inside a variant. Each metric counts once per decision. Returns False
+    where the value was not taken, which is counted and logged once: outside of a
+    routed call, for a metric that no guardrail names, for NaN and infinity.
+    """
+    serving = _current.get()
+    if isinstance(serving, Exchange):
+        return serving.record(metric, value)
+    if serving is None:
+        _outside.note("*", "record outside of a routed call", metric)
+    return False
+
+
+def receipt() -> str | None:
+    """Return the receipt of the decision being served, or else of the last one here.
+
+    Store it or send it along; `router.record(receipt, metric, value)` attaches
+    an outcome weeks later, in any process with the same secret. None before any
+    routed call.
+    """
+    serving = _current.get()
+    exchange = serving if isinstance(serving, Exchange) else _last.get()
+    return None if exchange is None else exchange.receipt()

@@ -1,0 +1,36 @@
+"""What overrides the flag of a route right now."""
+
+from dataclasses import dataclass
+
+from flipback.assignment import Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A route's kill state and place in its rollout, replaced as a whole.
+
+    Attributes:
+        override: Why control serves whatever the flag says, None where it may speak.
+        trip: Number of the last kill.
+        attempt: Which run of the rollout this is.
+        stage: The stage in force.
+    """
+
+    override: Reason | None = Reason.NOT_READY
+    trip: int = 0
+    attempt: int = 1
+    stage: int = 0
+
+
+class Switch:
+    """The one place where a route's standing is read and replaced.
+
+    Reading is one attribute access, so that the kill check costs the request
+    path nothing; replacing it is atomic, so that no call sees half a kill.
+    """
+
+    __slots__ = ("route", "standing")
+
+    def __init__(self, route: str) -> None:
+        self.route = route
+        self.standing = Standing()

@@ -1,0 +1,285 @@
+"""Evidence in tables: cells, distinct subjects, late outcomes, exclusions."""
+
+import math
+import sqlite3
+import sys
+from array import array
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+from flipback.exposure import (
+    BUCKETS,
+    Batch,
+    Cell,
+    CellKey,
+    Epoch,
+    Evidence,
+    LateOutcome,
+)
+
+
+_HASHES = 1 << 64
+_TO_SIGNED = 1 << 63  # subtracting keeps the order, and SQLite has no unsigned
+_MOST_HALVINGS = 63
+
+_FIND_KEY = """
+SELECT id FROM keys
+WHERE route = ? AND attempt = ? AND epoch = ? AND rule = ? AND slice = ?
+    AND metric = ? AND cohort = ? AND variant = ?
+"""
+_ADD_KEY = """
+INSERT INTO keys (route, attempt, epoch, rule, slice, metric, cohort, variant)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id
+"""
+_ADD_EPOCH = """
+INSERT OR IGNORE INTO epochs (route, digest, ordinal, attempt, trip, described)
+VALUES (
+    :route, :digest,
+    (SELECT coalesce(max(ordinal), 0) + 1 FROM epochs WHERE route = :route),
+    :attempt, :trip, :described
+)
+"""
+_ADD_EXCLUDED = """
+INSERT INTO excluded (route, trip, reason, exposures)
+VALUES (
+    :route, coalesce((SELECT trip FROM latches WHERE route = :route), 0),
+    :reason, :exposures
+)
+ON CONFLICT DO UPDATE SET exposures = exposures + :exposures
+"""
+_READ_KEYS = """
+SELECT keys.route, keys.attempt, epoch, rule, slice, metric, cohort, variant,
+    subjects, origin, n, x, xx
+FROM keys
+JOIN epochs ON epochs.route = keys.route AND epochs.digest = keys.epoch
+    AND epochs.attempt = keys.attempt
+LEFT JOIN cells ON cells.key = keys.id
+WHERE keys.route = ? AND keys.attempt = ? AND epochs.trip = ?
+"""
+_READ_EXCLUDED = """
+SELECT reason, sum(exposures) FROM excluded
+WHERE route = ? AND trip >= ? GROUP BY reason
+"""
+
+
+def is_new(db: sqlite3.Connection, batch: Batch, *, now: float) -> bool:
+    """Record a batch as applied; False where it, or a later one, already was."""
+    row = db.execute(
+        "SELECT last FROM writers WHERE writer = ?", (batch.writer,)
+    ).fetchone()
+    if row is not None and row[0] >= batch.sequence:
+        return False
+    db.execute(
+        "INSERT OR REPLACE INTO writers (writer, last, seen_at) VALUES (?, ?, ?)",
+        (batch.writer, batch.sequence, now),
+    )
+    return True
+
+
+def book(db: sqlite3.Connection, batch: Batch, *, now: float, most: int) -> None:
+    """Add everything in a batch to the tables.
+
+    Args:
+        db: A connection inside a write transaction.
+        batch: What to add; it is not changed.
+        now: Unix seconds; late outcomes that have expired by then are ignored.
+        most: Hashes of subjects to keep per route and attempt.
+    """
+    _add_epochs(db, batch.epochs.values())
+    late_cells: dict[CellKey, Cell] = {}
+    late_subjects: dict[CellKey, set[int]] = {}
+    for outcome in batch.late:
+        if outcome.expires_at > now and _is_first(db, outcome):
+            _collect(outcome, late_cells, late_subjects)
+    for cells in (batch.cells, late_cells):
+        _add_cells(db, cells)
+    for subjects in (batch.subjects, late_subjects):
+        _add_subjects(db, subjects, most=most)
+    for (route, reason), exposures in batch.excluded.items():
+        row = {"route": route, "reason": reason, "exposures": exposures}
+        db.execute(_ADD_EXCLUDED, row)
+
+
+def read(db: sqlite3.Connection, route: str, *, attempt: int, trip: int) -> Evidence:
+    """Return the evidence of all epochs of this attempt and trip."""
+    cells: dict[CellKey, Cell] = {}
+    subjects: dict[CellKey, int] = {}
+    for row in db.execute(_READ_KEYS, (route, attempt, trip)):
+        key = CellKey(*row[:8])
+        if row[8]:
+            subjects[key] = row[8]
+        if row[9] is not None:
+            cells[key] = _unpacked(*row[9:])
+    excluded = dict(db.execute(_READ_EXCLUDED, (route, trip)).fetchall())
+    return Evidence(cells=cells, subjects=subjects, excluded=excluded)
+
+
+def epochs(db: sqlite3.Connection, route: str) -> tuple[Epoch, ...]:
+    """Return the epochs of a route by ordinal."""
+    rows = db.execute(
+        "SELECT digest, attempt, trip, described FROM epochs"
+        " WHERE route = ? ORDER BY ordinal",
+        (route,),
+    )
+    return tuple(
+        Epoch(
+            digest=digest, route=route, attempt=attempt, trip=trip, described=described
+        )
+        for digest, attempt, trip, described in rows
+    )
+
+
+def _add_epochs(db: sqlite3.Connection, new: Iterable[Epoch]) -> None:
+    for epoch in new:
+        row = {
+            "route": epoch.route,
+            "digest": epoch.digest,
+            "attempt": epoch.attempt,
+            "trip": epoch.trip,
+            "described": epoch.described,
+        }
+        db.execute(_ADD_EPOCH, row)
+
+
+def _is_first(db: sqlite3.Connection, outcome: LateOutcome) -> bool:
+    inserted = db.execute(
+        "INSERT OR IGNORE INTO late (decision, metric, expires_at) VALUES (?, ?, ?)",
+        (outcome.decision_id, outcome.metric, outcome.expires_at),
+    )
+    return inserted.rowcount == 1
+
+
+def _collect(
+    outcome: LateOutcome,
+    cells: dict[CellKey, Cell],
+    subjects: dict[CellKey, set[int]],
+) -> None:
+    for key in outcome.keys:
+        if key not in cells:
+            cells[key] = Cell.starting_at(outcome.value)
+        cells[key].add(outcome.bucket, outcome.value)
+        if outcome.subject is not None and outcome.value != 0:
+            subjects.setdefault(key, set()).add(outcome.subject)
+
+
+def _key_id(db: sqlite3.Connection, key: CellKey) -> int:
+    row = db.execute(_FIND_KEY, key).fetchone()
+    return int(row[0] if row else db.execute(_ADD_KEY, key).fetchone()[0])
+
+
+def _add_cells(db: sqlite3.Connection, cells: Mapping[CellKey, Cell]) -> None:
+    for key, cell in cells.items():
+        key_id = _key_id(db, key)
+        row = db.execute(
+            "SELECT origin, n, x, xx FROM cells WHERE key = ?", (key_id,)
+        ).fetchone()
+        merged = cell
+        if row is not None:
+            merged = _unpacked(*row)
+            merged.merge(cell)
+        db.execute(
+            "INSERT OR REPLACE INTO cells (key, origin, n, x, xx)"
+            " VALUES (?, ?, ?, ?, ?)",
+            (key_id, *_packed(merged)),
+        )
+
+
+def _packed(cell: Cell) -> tuple[float, bytes, bytes, float]:
+    # SQLite turns NaN into NULL; an unknown spread is an infinite one.
+    spread = math.inf if math.isnan(cell.xx) else cell.xx
+    return (cell.origin, _to_bytes(cell.n), _to_bytes(cell.x), spread)
+
+
+def _unpacked(origin: float, n: bytes, x: bytes, spread: float) -> Cell:
+    cell = Cell(origin)
+    cell.n = _from_bytes(array("q"), n)
+    cell.x = _from_bytes(array("d"), x)
+    cell.xx = spread
+    return cell
+
+
+def _to_bytes(numbers: "array[int] | array[float]") -> bytes:
+    if sys.byteorder == "little":
+        return numbers.tobytes()
+    swapped = numbers[:]
+    swapped.byteswap()
+    return swapped.tobytes()
+
+
+_Numbers = TypeVar("_Numbers", "array[int]", "array[float]")
+
+
+def _from_bytes(numbers: _Numbers, stored: bytes) -> _Numbers:
+    if len(stored) != numbers.itemsize * BUCKETS:
+        raise sqlite3.DatabaseError("a cell has the wrong size")
+    numbers.frombytes(stored)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers
+
+
+def _add_subjects(
+    db: sqlite3.Connection, subjects: Mapping[CellKey, set[int]], *, most: int
+) -> None:
+    groups = {(key.route, key.attempt) for key in subjects}
+    limits = {group: _limit(_halvings(db, *group)) for group in groups}
+    for key, hashes in subjects.items():
+        limit = limits[key.route, key.attempt]
+        key_id = _key_id(db, key)
+        inserted = db.executemany(
+            "INSERT OR IGNORE INTO subjects (key, hash) VALUES (?, ?)",
+            [(key_id, each - _TO_SIGNED) for each in sorted(hashes) if each < limit],
+        ).rowcount
+        db.execute(
+            "UPDATE keys SET subjects = subjects + ? WHERE id = ?",
+            (max(0, inserted), key_id),
+        )
+    for group in groups:
+        _thin(db, *group, most=most)
+
+
+def _limit(halvings: int) -> int:
+    return _HASHES >> halvings
+
+
+def _halvings(db: sqlite3.Connection, route: str, attempt: int) -> int:
+    row = db.execute(
+        "SELECT halvings FROM samples WHERE route = ? AND attempt = ?",
+        (route, attempt),
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _stored(db: sqlite3.Connection, route: str, attempt: int) -> int:
+    row = db.execute(
+        "SELECT sum(subjects) FROM keys WHERE route = ? AND attempt = ?",
+        (route, attempt),
+    ).fetchone()
+    return int(row[0] or 0)
+
+
+def _thin(db: sqlite3.Connection, route: str, attempt: int, *, most: int) -> None:
+    """Halve the limit of all keys of this attempt until at most `most` hashes remain.
+
+    The limit that results depends only on the set of subjects seen, not on the
+    order in which batches came.
+    """
+    halvings = _halvings(db, route, attempt)
+    while _stored(db, route, attempt) > most and halvings < _MOST_HALVINGS:
+        halvings += 1
+        db.execute(
+            "INSERT OR REPLACE INTO samples (route, attempt, halvings)"
+            " VALUES (?, ?, ?)",
+            (route, attempt, halvings),
+        )
+        db.execute(
+            "DELETE FROM subjects WHERE hash >= ? AND key IN"
+            " (SELECT id FROM keys WHERE route = ? AND attempt = ?)",
+            (_limit(halvings) - _TO_SIGNED, route, attempt),
+        )
+        db.execute(
+            "UPDATE keys SET subjects ="
+            " (SELECT count(*) FROM subjects WHERE key = keys.id)"
+            " WHERE route = ? AND attempt = ?",
+            (route, attempt),
+        )

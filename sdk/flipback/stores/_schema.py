@@ -1,0 +1,144 @@
+"""The tables of the embedded store, and which versions of us may share them."""
+
+import sqlite3
+import time
+from pathlib import Path
+
+from flipback.errors import StoreError
+
+
+SCHEMA = 1
+"""Version of the tables below; raised with any change of them."""
+
+OLDEST = 1
+"""Oldest version that may use tables of this one, so that a rolling deploy works."""
+
+_TRIES = 500
+_PAUSE_S = 0.01
+
+_TABLES = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+
+CREATE TABLE writers (
+    writer TEXT PRIMARY KEY, last INTEGER NOT NULL, seen_at REAL NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE epochs (
+    route TEXT, digest TEXT, ordinal INTEGER NOT NULL,
+    attempt INTEGER NOT NULL, trip INTEGER NOT NULL, described TEXT NOT NULL,
+    PRIMARY KEY (route, digest)
+) WITHOUT ROWID;
+
+CREATE TABLE keys (
+    id INTEGER PRIMARY KEY,
+    route TEXT NOT NULL, attempt INTEGER NOT NULL, epoch TEXT NOT NULL,
+    rule TEXT NOT NULL, slice INTEGER NOT NULL, metric TEXT NOT NULL,
+    cohort TEXT NOT NULL, variant TEXT NOT NULL,
+    subjects INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (route, attempt, epoch, rule, slice, metric, cohort, variant)
+);
+
+CREATE TABLE cells (
+    key INTEGER PRIMARY KEY,
+    origin REAL NOT NULL, n BLOB NOT NULL, x BLOB NOT NULL, xx REAL NOT NULL
+);
+
+CREATE TABLE subjects (
+    key INTEGER, hash INTEGER, PRIMARY KEY (key, hash)
+) WITHOUT ROWID;
+
+CREATE TABLE samples (
+    route TEXT, attempt INTEGER, halvings INTEGER NOT NULL,
+    PRIMARY KEY (route, attempt)
+) WITHOUT ROWID;
+
+CREATE TABLE late (
+    decision TEXT, metric TEXT, expires_at REAL NOT NULL,
+    PRIMARY KEY (decision, metric)
+) WITHOUT ROWID;
+CREATE INDEX late_expiry ON late (expires_at);
+
+CREATE TABLE excluded (
+    route TEXT, trip INTEGER, reason TEXT, exposures INTEGER NOT NULL,
+    PRIMARY KEY (route, trip, reason)
+) WITHOUT ROWID;
+
+CREATE TABLE latches (
+    route TEXT PRIMARY KEY, trip INTEGER NOT NULL, held INTEGER NOT NULL,
+    reason TEXT NOT NULL, actor TEXT NOT NULL, intent TEXT NOT NULL, at TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE rollouts (
+    route TEXT PRIMARY KEY, revision INTEGER NOT NULL, record TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE leases (
+    name TEXT PRIMARY KEY,
+    holder TEXT NOT NULL, fence INTEGER NOT NULL, expires_at REAL NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE processes (
+    id TEXT PRIMARY KEY, host TEXT NOT NULL, pid INTEGER NOT NULL,
+    seen_at REAL NOT NULL, trips TEXT NOT NULL
+) WITHOUT ROWID;
+"""
+
+
+def prepare(db: sqlite3.Connection, path: Path) -> None:
+    """Make a new connection usable: journal, tables, and a version that we know.
+
+    Raises:
+        StoreError: The file belongs to something else, or to a later version.
+    """
+    _write_ahead(db)
+    with db:
+        db.execute("BEGIN")
+        known = _is_store(db, path)
+    if not known:
+        _create(db, path)
+    _check_version(db, path)
+
+
+def _write_ahead(db: sqlite3.Connection) -> None:
+    """Switch to a write-ahead log; SQLite does not wait for others while it does."""
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            db.execute("PRAGMA journal_mode=WAL").fetchone()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or not tries_left:
+                raise
+            time.sleep(_PAUSE_S)
+        else:
+            return
+
+
+def _is_store(db: sqlite3.Connection, path: Path) -> bool:
+    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_schema")}
+    if tables and "meta" not in tables:
+        raise StoreError(
+            f"{path} is a database of something else; name another file in `store`"
+        )
+    return bool(tables)
+
+
+def _create(db: sqlite3.Connection, path: Path) -> None:
+    db.execute("PRAGMA synchronous=FULL")
+    with db:
+        db.execute("BEGIN IMMEDIATE")
+        if _is_store(db, path):
+            return
+        for statement in _TABLES.split(";"):
+            db.execute(statement)
+        versions = (("schema", SCHEMA), ("oldest", OLDEST))
+        db.executemany("INSERT INTO meta (name, value) VALUES (?, ?)", versions)
+
+
+def _check_version(db: sqlite3.Connection, path: Path) -> None:
+    rows = db.execute("SELECT name, value FROM meta WHERE name IN ('schema', 'oldest')")
+    versions = {str(name): int(value) for name, value in rows}
+    if versions.get("oldest", SCHEMA + 1) > SCHEMA:
+        raise StoreError(
+            f"{path} was written by a later version of flipback (schema "
+            f"{versions.get('schema', 'unknown')}, this one knows {SCHEMA}); "
+            "upgrade flipback, or name another file in `store`"
+        )

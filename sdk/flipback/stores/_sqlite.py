@@ -1,0 +1,164 @@
+"""The embedded store: one SQLite file shared by the processes of one host."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from flipback.errors import StoreError
+from flipback.exposure import Batch, Epoch, Evidence
+from flipback.latch import Latch
+from flipback.ports import Clock, Lease, ProcessRecord, RolloutRecord, Store
+from flipback.stores import _evidence, _state
+from flipback.stores._connection import Connection
+from flipback.stores._schema import prepare
+
+
+MOST_HASHES = 100_000
+"""Hashes of subjects kept per route and attempt before they are sampled."""
+
+
+def open_sqlite(location: str, *, base: str, clock: Clock) -> Store:
+    """Open the store in this file, which is created if its folder exists.
+
+    Args:
+        location: The file's path, as after `sqlite:`.
+        base: Folder at which a relative path starts.
+        clock: Tells expiry of leases and receipts.
+
+    Raises:
+        StoreError: The file cannot be used; the message says what to do.
+    """
+    if not location or location.startswith(":"):
+        raise StoreError(
+            f"sqlite:{location} names no file that processes could share; "
+            'write `store = "sqlite:flipback.db"`'
+        )
+    return SqliteStore(Path(base, location), clock=clock)
+
+
+class SqliteStore:
+    """A `Store` in one SQLite file, for any number of threads and processes.
+
+    Reads and writes have a connection each, so a poll never waits for a flush.
+    Never call it on the request path: a write waits for other processes' writes.
+
+    Args:
+        path: The file; never on a network file system, which cannot share its log.
+        clock: Tells expiry of leases and receipts.
+        most_hashes: Hashes of subjects to keep per route and attempt.
+    """
+
+    def __init__(
+        self, path: Path, *, clock: Clock, most_hashes: int = MOST_HASHES
+    ) -> None:
+        self._clock = clock
+        self._most_hashes = most_hashes
+        self._reader = Connection(path, prepare=prepare)
+        self._writer = Connection(path, prepare=prepare)
+        with self._reader.reading():
+            pass
+
+    def flush(self, batch: Batch) -> bool:
+        """Add a batch exactly once; return False if it was there already.
+
+        A writer flushes its batches in the order of their sequence numbers, from 1:
+        one that comes after a later one counts as known.
+        """
+        now = self._now()
+        with self._writer.writing() as db:
+            new = _evidence.is_new(db, batch, now=now)
+            if new:
+                _evidence.book(db, batch, now=now, most=self._most_hashes)
+        return new
+
+    def evidence(self, route: str, *, attempt: int, trip: int) -> Evidence:
+        """Return what was observed since that trip in that attempt.
+
+        Excluded exposures know no attempt: they are those that were flushed since
+        the store learned of that trip.
+        """
+        with self._reader.reading() as db:
+            return _evidence.read(db, route, attempt=attempt, trip=trip)
+
+    def epochs(self, route: str) -> Sequence[Epoch]:
+        """Return the epochs of a route in the order in which they became known.
+
+        The place, counted from 1, is the short ordinal by which people call one.
+        """
+        with self._reader.reading() as db:
+            return _evidence.epochs(db, route)
+
+    def secret(self) -> bytes:
+        """Return this store's 32 random bytes, the same in every process."""
+        with self._reader.reading() as db:
+            known = _state.secret(db)
+        if known is not None:
+            return known
+        with self._writer.writing(durable=True) as db:
+            return _state.secret(db) or _state.put_secret(db)
+
+    def prune(self, *, before: float) -> int:
+        """Forget expired receipt keys, and writers and processes not seen since.
+
+        Args:
+            before: Unix seconds, earlier than anybody may still retry a flush of.
+                Receipts that are valid now are kept whatever it is.
+        """
+        with self._writer.writing() as db:
+            queries = (
+                ("DELETE FROM late WHERE expires_at <= ?", min(before, self._now())),
+                ("DELETE FROM writers WHERE seen_at < ?", before),
+                ("DELETE FROM processes WHERE seen_at < ?", before),
+            )
+            return sum(db.execute(sql, (limit,)).rowcount for sql, limit in queries)
+
+    def latches(self) -> Mapping[str, Latch]:
+        """Return every route's latch."""
+        with self._reader.reading() as db:
+            return _state.latches(db)
+
+    def put_latch(self, latch: Latch) -> Latch:
+        """Merge a latch into the store, durably; return the greater of the two."""
+        with self._writer.writing(durable=True) as db:
+            return _state.put_latch(db, latch)
+
+    def rollout(self, route: str) -> RolloutRecord:
+        """Return a route's record; revision 0 where there is none yet."""
+        with self._reader.reading() as db:
+            return _state.rollout(db, route)
+
+    def replace_rollout(self, record: RolloutRecord, *, lease: Lease | None) -> bool:
+        """Replace the record whose revision is one less.
+
+        False where another was first, or has taken the lease since.
+        """
+        with self._writer.writing(durable=True) as db:
+            return _state.replace_rollout(db, record, lease=lease)
+
+    def acquire(self, name: str, *, holder: str, ttl_s: float) -> Lease | None:
+        """Take or renew a lease; None while another holder's has not expired."""
+        now = self._now()
+        with self._writer.writing(durable=True) as db:
+            return _state.acquire(db, name, holder=holder, now=now, ttl_s=ttl_s)
+
+    def beat(self, process: ProcessRecord) -> None:
+        """Register a process or renew its heartbeat."""
+        with self._writer.writing() as db:
+            _state.beat(db, process)
+
+    def processes(self, *, since: float) -> Sequence[ProcessRecord]:
+        """Return processes with a heartbeat after `since`, Unix seconds."""
+        with self._reader.reading() as db:
+            return _state.processes(db, since=since)
+
+    def leave(self, process_id: str) -> None:
+        """Forget a process that ends in good order."""
+        with self._writer.writing() as db:
+            db.execute("DELETE FROM processes WHERE id = ?", (process_id,))
+
+    def close(self) -> None:
+        """Release files and connections of this process; again is no error."""
+        self._reader.close()
+        self._writer.close()
+
+    def _now(self) -> float:
+        return self._clock.now().timestamp()

@@ -1,0 +1,137 @@
+"""Latches, rollout records, leases and processes in tables."""
+
+import secrets
+import sqlite3
+from collections.abc import Mapping, Sequence
+
+from pydantic import TypeAdapter
+
+from flipback.latch import Latch
+from flipback.ports import Lease, ProcessRecord, RolloutRecord
+
+
+_RECORDS = TypeAdapter(RolloutRecord)
+_TRIPS = TypeAdapter(dict[str, int])
+_SECRET_BYTES = 32
+_PUT_LATCH = """
+INSERT OR REPLACE INTO latches (route, trip, held, reason, actor, intent, at)
+VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
+
+
+def latches(db: sqlite3.Connection) -> Mapping[str, Latch]:
+    """Return every latch in the table."""
+    rows = db.execute(
+        "SELECT route, trip, held, reason, actor, intent, at FROM latches"
+    )
+    return {
+        route: Latch(
+            route=route,
+            trip=trip,
+            held=bool(held),
+            reason=reason,
+            actor=actor,
+            intent=intent,
+            at=at,
+        )
+        for route, trip, held, reason, actor, intent, at in rows
+    }
+
+
+def put_latch(db: sqlite3.Connection, latch: Latch) -> Latch:
+    """Keep the greater of the stored latch and this one; return it."""
+    merged = latches(db).get(latch.route, Latch(route=latch.route)).merge(latch)
+    row = (merged.route, merged.trip, merged.held, merged.reason)
+    db.execute(_PUT_LATCH, (*row, merged.actor, merged.intent, merged.at))
+    return merged
+
+
+def rollout(db: sqlite3.Connection, route: str) -> RolloutRecord:
+    """Return a route's record; fields that this version does not know are ignored."""
+    row = db.execute("SELECT record FROM rollouts WHERE route = ?", (route,)).fetchone()
+    return _RECORDS.validate_json(row[0]) if row else RolloutRecord(route=route)
+
+
+def replace_rollout(
+    db: sqlite3.Connection, record: RolloutRecord, *, lease: Lease | None
+) -> bool:
+    """Replace the record one revision below, unless the lease was superseded."""
+    if lease is not None and lease.fence < _fence(db, lease.name):
+        return False
+    row = db.execute(
+        "SELECT revision FROM rollouts WHERE route = ?", (record.route,)
+    ).fetchone()
+    if record.revision != (row[0] if row else 0) + 1:
+        return False
+    db.execute(
+        "INSERT OR REPLACE INTO rollouts (route, revision, record) VALUES (?, ?, ?)",
+        (record.route, record.revision, _RECORDS.dump_json(record).decode()),
+    )
+    return True
+
+
+def _fence(db: sqlite3.Connection, name: str) -> int:
+    row = db.execute("SELECT fence FROM leases WHERE name = ?", (name,)).fetchone()
+    return int(row[0]) if row else 0
+
+
+def acquire(
+    db: sqlite3.Connection, name: str, *, holder: str, now: float, ttl_s: float
+) -> Lease | None:
+    """Renew a lease under its fence, or take one that has expired under the next."""
+    row = db.execute(
+        "SELECT holder, fence, expires_at FROM leases WHERE name = ?", (name,)
+    ).fetchone()
+    current, fence, expires_at = row or ("", 0, now)
+    expired = expires_at <= now
+    if not expired and current != holder:
+        return None
+    lease = Lease(name=name, holder=holder, fence=fence + 1 if expired else fence)
+    db.execute(
+        "INSERT OR REPLACE INTO leases (name, holder, fence, expires_at)"
+        " VALUES (?, ?, ?, ?)",
+        (name, holder, lease.fence, now + ttl_s),
+    )
+    return lease
+
+
+def beat(db: sqlite3.Connection, process: ProcessRecord) -> None:
+    """Register a process or renew its heartbeat."""
+    trips = _TRIPS.dump_json(dict(process.trips)).decode()
+    db.execute(
+        "INSERT OR REPLACE INTO processes (id, host, pid, seen_at, trips)"
+        " VALUES (?, ?, ?, ?, ?)",
+        (process.id, process.host, process.pid, process.seen_at, trips),
+    )
+
+
+def processes(db: sqlite3.Connection, *, since: float) -> Sequence[ProcessRecord]:
+    """Return processes seen after `since`, by id."""
+    rows = db.execute(
+        "SELECT id, host, pid, seen_at, trips FROM processes"
+        " WHERE seen_at > ? ORDER BY id",
+        (since,),
+    )
+    return tuple(
+        ProcessRecord(
+            id=process_id,
+            host=host,
+            pid=pid,
+            seen_at=seen_at,
+            trips=_TRIPS.validate_json(trips),
+        )
+        for process_id, host, pid, seen_at, trips in rows
+    )
+
+
+def secret(db: sqlite3.Connection) -> bytes | None:
+    """Return the store's secret, None while it has none."""
+    row = db.execute("SELECT value FROM meta WHERE name = 'secret'").fetchone()
+    return bytes(row[0]) if row else None
+
+
+def put_secret(db: sqlite3.Connection) -> bytes:
+    """Create the store's secret and return it."""
+    created = secrets.token_bytes(_SECRET_BYTES)
+    db.execute("INSERT INTO meta (name, value) VALUES ('secret', ?)", (created,))
+    return created

@@ -1,0 +1,138 @@
+"""The call span: which variant served this user, and how it went.
+
+Only the OpenTelemetry API is used: without an SDK, or sampled out, a call pays
+for a span that does not record and for nothing else.
+"""
+
+from contextvars import Token
+from importlib.metadata import version
+from typing import NamedTuple
+
+from opentelemetry import context as otel
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+
+from flipback import semconv
+from flipback.assignment import Assignment
+from flipback.config import ContextId, Spans, TelemetrySettings
+from flipback.telemetry._attributes import AttributeValue, common
+
+
+_MAX_KNOWN = 4096
+
+
+class _Alike(NamedTuple):
+    """What decides all attributes but those of the single call."""
+
+    route: str
+    variant: str
+    reason: str
+    epoch: str
+    flag_version: str | None
+    cohorts: tuple[str, ...]
+    stage: int
+    attempt: int
+
+
+class CallSpan:
+    """The span of one call, ended exactly once."""
+
+    __slots__ = ("_span", "_token")
+
+    def __init__(self, span: Span, token: Token[Context] | None) -> None:
+        self._span = span
+        self._token = token
+
+    @classmethod
+    def none(cls) -> "CallSpan":
+        """Return a span on which everything is a no-op."""
+        return _NO_SPAN
+
+    def failed(self, error: BaseException) -> None:
+        """Name the error by its type; messages may hold what users wrote."""
+        if self._span.is_recording():
+            kind = type(error)
+            name = kind.__qualname__
+            if kind.__module__ != "builtins":
+                name = f"{kind.__module__}.{name}"
+            self._span.set_attribute(semconv.ERROR_TYPE, name)
+            if self._token is not None:
+                self._span.set_status(Status(StatusCode.ERROR))
+
+    def fell_back(self) -> None:
+        """Say that control answered in the candidate's place."""
+        self._span.set_attribute(semconv.ROLE, semconv.ROLE_FALLBACK)
+
+    def end(self) -> None:
+        """End a span of ours; one that was only annotated belongs to others."""
+        if self._token is not None:
+            otel.detach(self._token)
+            self._span.end()
+
+
+_NO_SPAN = CallSpan(trace.INVALID_SPAN, None)
+
+
+class CallTracer:
+    """Starts call spans, or annotates the current one, as the settings say."""
+
+    def __init__(self, settings: TelemetrySettings) -> None:
+        self._spans = settings.spans
+        self._context_id = settings.context_id
+        self._tracer = trace.get_tracer(
+            "flipback", version("flipback"), schema_url=semconv.SCHEMA_URL
+        )
+        self._known: dict[_Alike, dict[str, AttributeValue]] = {}
+
+    def begin(self, route: str, assignment: Assignment, key: str | None) -> CallSpan:
+        """Start what the settings ask for; `key` is the targeting key."""
+        match self._spans:
+            case Spans.OFF:
+                return _NO_SPAN
+            case Spans.ANNOTATE:
+                span = trace.get_current_span()
+                if span.is_recording():
+                    span.set_attributes(self._attributes(route, assignment, key))
+                return CallSpan(span, None)
+            case Spans.CREATE:
+                return self._create(route, assignment, key)
+
+    def _create(self, route: str, assignment: Assignment, key: str | None) -> CallSpan:
+        span = self._tracer.start_span(
+            f"{semconv.SPAN_CALL} {route}",
+            kind=SpanKind.INTERNAL,
+            attributes=self._attributes(route, assignment, key),
+        )
+        return CallSpan(span, otel.attach(trace.set_span_in_context(span)))
+
+    def _attributes(
+        self, route: str, assignment: Assignment, key: str | None
+    ) -> dict[str, AttributeValue]:
+        alike = _Alike(
+            route,
+            assignment.variant,
+            assignment.reason,
+            assignment.epoch,
+            assignment.flag_version,
+            assignment.cohorts,
+            assignment.stage,
+            assignment.attempt,
+        )
+        known = self._known.get(alike)
+        if known is None:
+            known = self._remember(alike, common(route, assignment))
+        attributes = {**known, semconv.DECISION_ID: assignment.decision_id}
+        if self._context_id is ContextId.HASH and assignment.subject:
+            attributes[semconv.FLAG_CONTEXT_ID] = f"{assignment.subject:016x}"
+        elif self._context_id is ContextId.PLAIN and key:
+            attributes[semconv.FLAG_CONTEXT_ID] = key
+        return attributes
+
+    def _remember(
+        self, alike: _Alike, attributes: dict[str, AttributeValue]
+    ) -> dict[str, AttributeValue]:
+        if len(self._known) >= _MAX_KNOWN:
+            self._known = {}
+        self._known[alike] = attributes
+        return attributes

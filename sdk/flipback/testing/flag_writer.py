@@ -1,0 +1,292 @@
+"""The tests that every `FlagWriter` passes, seen by a consumer of OpenFeature."""
+
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+import pytest
+from openfeature import api
+from openfeature.client import OpenFeatureClient
+from openfeature.evaluation_context import EvaluationContext
+from openfeature.provider import FeatureProvider
+
+from flipback.errors import FlagProblem, FlagWriteError
+from flipback.ports import (
+    SCALE,
+    CompareAndSet,
+    FlagRef,
+    FlagWriter,
+    Intent,
+    Version,
+)
+
+
+USERS = tuple(f"user-{number}" for number in range(3000))
+INTENT = Intent(id="intent-8f3a", actor="flipback", reason="error rate 0.09 > 0.05")
+_WRITERS = 8
+
+Served = dict[str, str]
+"""Targeting key to the value that was served."""
+
+
+class FlagWriterBench(Protocol):
+    """A flag in a service, with all that its tests need.
+
+    The flag is of type string and each variant's value is its name. Its managed
+    split gives 90 % control and 10 % candidate, by targeting key; a rule pins
+    one more user to the candidate.
+    """
+
+    writer: FlagWriter
+    provider: FeatureProvider
+    ref: FlagRef
+    control: str
+    candidate: str
+    pinned: str
+
+    def settle(self) -> None:
+        """Let the provider see what has been written."""
+        ...
+
+    def edit_by_hand(self) -> None:
+        """Edit the flag as a person would, without the writer."""
+        ...
+
+    def content(self) -> object:
+        """Return what the service holds, good for equality."""
+        ...
+
+    def audit(self) -> str:
+        """Return where the service says why a flag was written."""
+        ...
+
+
+class FlagWriterContract:
+    """Tests of a `FlagWriter`, to be inherited by a test class of each.
+
+    The module or class that inherits it provides the pytest fixture `bench`, a
+    fresh `FlagWriterBench`, and closes what it has opened.
+    """
+
+    @pytest.fixture
+    def client(self, bench: FlagWriterBench) -> Iterator[OpenFeatureClient]:
+        """Bind the provider to a domain of its own."""
+        domain = uuid.uuid4().hex
+        api.set_provider_and_wait(bench.provider, domain)
+        yield api.get_client(domain)
+        bench.provider.shutdown()
+
+    def test_a_split_reads_as_it_was_written(self, bench: FlagWriterBench) -> None:
+        assert bench.writer.read(bench.ref).split == _split(bench, 10_000)
+        _ramp(bench, 12_345)
+        assert bench.writer.read(bench.ref).split == _split(bench, 12_345)
+
+    def test_a_ramp_reaches_the_share_that_it_names(
+        self, bench: FlagWriterBench, client: OpenFeatureClient
+    ) -> None:
+        for share in (0, 25_000, SCALE):
+            _ramp(bench, share)
+            expected = len(USERS) * share / SCALE
+            deviation = (expected * (1 - share / SCALE)) ** 0.5
+            reached = len(_candidates(bench, client))
+            assert abs(reached - expected) <= 4 * deviation, share
+
+    def test_a_growing_share_keeps_everybody_whom_it_had(
+        self, bench: FlagWriterBench, client: OpenFeatureClient
+    ) -> None:
+        before: set[str] = set()
+        for share in (1_000, 5_000, 25_000, 50_000, SCALE):
+            _ramp(bench, share)
+            reached = _candidates(bench, client)
+            assert before < reached
+            before = reached
+
+    def test_a_kill_reaches_everybody_and_those_whom_a_rule_pins(
+        self, bench: FlagWriterBench, client: OpenFeatureClient
+    ) -> None:
+        assert _served(bench, client)[bench.pinned] == bench.candidate
+        _kill(bench)
+        assert set(_served(bench, client).values()) == {bench.control}
+
+    def test_a_kill_lands_though_the_flag_moved_since_it_was_read(
+        self, bench: FlagWriterBench, client: OpenFeatureClient
+    ) -> None:
+        bench.writer.read(bench.ref)
+        bench.edit_by_hand()
+        _kill(bench)
+        assert set(_served(bench, client).values()) == {bench.control}
+
+    def test_a_kill_sent_again_changes_nothing(self, bench: FlagWriterBench) -> None:
+        first = bench.writer.kill(bench.ref, control=bench.control, intent=INTENT)
+        killed = bench.content()
+        again = bench.writer.kill(bench.ref, control=bench.control, intent=INTENT)
+        assert (first.changed, again.changed) == (True, False)
+        assert again.after == first.after
+        assert bench.content() == killed
+
+    def test_a_ramp_after_a_human_edit_is_a_conflict(
+        self, bench: FlagWriterBench
+    ) -> None:
+        stale = bench.writer.read(bench.ref).version
+        bench.edit_by_hand()
+        _assert_conflict(bench, stale)
+
+    def test_a_ramp_after_a_kill_is_a_conflict(self, bench: FlagWriterBench) -> None:
+        stale = bench.writer.read(bench.ref).version
+        _kill(bench)
+        _assert_conflict(bench, stale)
+
+    def test_a_restore_is_exact_for_every_user(
+        self, bench: FlagWriterBench, client: OpenFeatureClient
+    ) -> None:
+        before, snapshot = _served(bench, client), bench.writer.read(bench.ref)
+        killed = _kill(bench)
+        bench.writer.restore(snapshot, expect=killed, intent=INTENT)
+        assert bench.writer.read(bench.ref).version == snapshot.version
+        assert _served(bench, client) == before
+
+    def test_a_restore_without_the_candidate_shows_it_to_nobody(
+        self, bench: FlagWriterBench, client: OpenFeatureClient
+    ) -> None:
+        snapshot = bench.writer.read(bench.ref)
+        bench.writer.restore(
+            snapshot, expect=_kill(bench), intent=INTENT, without=bench.candidate
+        )
+        assert set(_served(bench, client).values()) == {bench.control}
+        assert bench.writer.read(bench.ref).split == _split(bench, 0)
+
+    def test_a_restore_after_a_human_edit_is_a_conflict(
+        self, bench: FlagWriterBench
+    ) -> None:
+        snapshot = bench.writer.read(bench.ref)
+        killed = _kill(bench)
+        bench.edit_by_hand()
+        edited = bench.content()
+        with pytest.raises(FlagWriteError) as caught:
+            bench.writer.restore(snapshot, expect=killed, intent=INTENT)
+        assert caught.value.kind is FlagProblem.CONFLICT
+        assert bench.content() == edited
+
+    def test_the_audit_names_intent_actor_and_reason(
+        self, bench: FlagWriterBench
+    ) -> None:
+        if not bench.writer.capabilities.comments:
+            pytest.skip("this service takes no comments")
+        _kill(bench)
+        for part in (INTENT.id, INTENT.actor, INTENT.reason):
+            assert part in bench.audit()
+
+    @pytest.mark.parametrize(
+        ("control", "candidate"),
+        [(90_000, 9_999), (90_000, 10_001), (SCALE + 1, -1), (0, 0)],
+    )
+    def test_a_bad_split_never_reaches_the_service(
+        self, bench: FlagWriterBench, control: int, candidate: int
+    ) -> None:
+        split = {bench.control: control, bench.candidate: candidate}
+        _assert_invalid(bench, split)
+
+    def test_a_split_with_an_unknown_variant_is_not_written(
+        self, bench: FlagWriterBench
+    ) -> None:
+        _assert_invalid(bench, {bench.control: 90_000, "no-such-variant": 10_000})
+
+    def test_a_kill_to_an_unknown_variant_names_the_known_ones(
+        self, bench: FlagWriterBench
+    ) -> None:
+        before = bench.content()
+        with pytest.raises(FlagWriteError, match=bench.control) as caught:
+            bench.writer.kill(bench.ref, control="no-such-variant", intent=INTENT)
+        assert caught.value.kind is FlagProblem.INVALID_WRITE
+        assert bench.content() == before
+
+    def test_of_eight_ramps_at_once_exactly_one_wins(
+        self, bench: FlagWriterBench
+    ) -> None:
+        if bench.writer.capabilities.cas is not CompareAndSet.ATOMIC:
+            pytest.skip("this service cannot refuse a write atomically")
+        version = bench.writer.read(bench.ref).version
+
+        def ramp(number: int) -> str:
+            try:
+                _ramp(bench, 20_000 + number, expect=version)
+            except FlagWriteError as error:
+                return error.kind
+            return "won"
+
+        with ThreadPoolExecutor(_WRITERS) as writers:
+            results = sorted(writers.map(ramp, range(_WRITERS)))
+        assert results == [FlagProblem.CONFLICT] * (_WRITERS - 1) + ["won"]
+
+    def test_a_flag_that_is_not_there_is_not_found(
+        self, bench: FlagWriterBench
+    ) -> None:
+        absent = FlagRef(
+            key="no-such-flag",
+            environment=bench.ref.environment,
+            project=bench.ref.project,
+        )
+        with pytest.raises(FlagWriteError, match="no-such-flag") as caught:
+            bench.writer.read(absent)
+        assert caught.value.kind is FlagProblem.NOT_FOUND
+        issues = bench.writer.preflight(absent, control=bench.control)
+        assert any(issue.blocks for issue in issues)
+
+    def test_a_preflight_passes_the_flag_and_mentions_its_pins(
+        self, bench: FlagWriterBench
+    ) -> None:
+        before = bench.content()
+        issues = bench.writer.preflight(bench.ref, control=bench.control)
+        assert not any(issue.blocks for issue in issues)
+        assert any(bench.candidate in issue.problem for issue in issues)
+        assert bench.content() == before
+
+    def test_a_preflight_blocks_a_control_that_is_no_variant(
+        self, bench: FlagWriterBench
+    ) -> None:
+        issues = bench.writer.preflight(bench.ref, control="no-such-variant")
+        assert any(issue.blocks for issue in issues)
+
+
+def _split(bench: FlagWriterBench, share: int) -> dict[str, int]:
+    return {bench.control: SCALE - share, bench.candidate: share}
+
+
+def _ramp(bench: FlagWriterBench, share: int, *, expect: Version | None = None) -> None:
+    version = expect or bench.writer.read(bench.ref).version
+    split = _split(bench, share)
+    bench.writer.set_split(bench.ref, split, expect=version, intent=INTENT)
+
+
+def _kill(bench: FlagWriterBench) -> Version:
+    return bench.writer.kill(bench.ref, control=bench.control, intent=INTENT).after
+
+
+def _served(bench: FlagWriterBench, client: OpenFeatureClient) -> Served:
+    bench.settle()
+    return {
+        user: client.get_string_value(bench.ref.key, "", EvaluationContext(user))
+        for user in (*USERS, bench.pinned)
+    }
+
+
+def _candidates(bench: FlagWriterBench, client: OpenFeatureClient) -> set[str]:
+    served = _served(bench, client)
+    return {user for user in USERS if served[user] == bench.candidate}
+
+
+def _assert_conflict(bench: FlagWriterBench, stale: Version) -> None:
+    before = bench.content()
+    with pytest.raises(FlagWriteError, match=bench.ref.key) as caught:
+        _ramp(bench, 50_000, expect=stale)
+    assert caught.value.kind is FlagProblem.CONFLICT
+    assert bench.content() == before
+
+
+def _assert_invalid(bench: FlagWriterBench, split: dict[str, int]) -> None:
+    before, version = bench.content(), bench.writer.read(bench.ref).version
+    with pytest.raises(FlagWriteError) as caught:
+        bench.writer.set_split(bench.ref, split, expect=version, intent=INTENT)
+    assert caught.value.kind is FlagProblem.INVALID_WRITE
+    assert bench.content() == before

@@ -1,0 +1,347 @@
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from flipback.errors import FlagProblem, FlagWriteError
+from flipback.ports import FlagRef, Intent
+from flipback.testing import FakeClock
+from flipback.testing.flag_writer import FlagWriterContract
+from flipback_providers.flagfile import FlagFileProvider, FlagFileWriter
+
+
+REF = FlagRef(key="summarizer")
+INTENT = Intent(id="i-1", actor="eve", reason="test")
+DOCUMENT = {
+    "$schema": "https://flagd.dev/schema/v0/flags.json",
+    "metadata": {"team": "ranking"},
+    "flags": {
+        "other": {"state": "DISABLED", "variants": {"on": True}, "x-owner": "é"},
+        "summarizer": {
+            "x-note": "keep me",
+            "state": "ENABLED",
+            "variants": {"v1": "v1", "v2": "v2"},
+            "defaultVariant": "v1",
+            "targeting": {
+                "if": [
+                    {"$ref": "insider"},
+                    "v2",
+                    {
+                        "fractional": [
+                            {
+                                "cat": [
+                                    {"var": "$flagd.flagKey"},
+                                    {"var": "targetingKey"},
+                                ]
+                            },
+                            ["v1", 90],
+                            ["v2", 10],
+                        ]
+                    },
+                ]
+            },
+        },
+    },
+    "$evaluators": {"insider": {"==": [{"var": "targetingKey"}, "insider"]}},
+}
+
+
+@dataclass
+class FileBench:
+    path: Path
+    writer: FlagFileWriter
+    provider: FlagFileProvider
+    ref: FlagRef = REF
+    control: str = "v1"
+    candidate: str = "v2"
+    pinned: str = "insider"
+
+    def settle(self) -> None:
+        self.provider.reload()
+
+    def edit_by_hand(self) -> None:
+        edited = json.loads(self.path.read_text())
+        edited["flags"]["summarizer"]["x-note"] = "edited"
+        self.path.write_text(json.dumps(edited))
+
+    def content(self) -> object:
+        return self.path.read_bytes()
+
+    def audit(self) -> str:
+        return self.path.with_name("flags.json.audit.jsonl").read_text()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "flags.json"
+    path.write_text(json.dumps(DOCUMENT, indent=4))
+    return path
+
+
+@pytest.fixture
+def bench(path: Path) -> Iterator[FileBench]:
+    provider = FlagFileProvider(path, wait=lambda stop, _: stop.wait())
+    yield FileBench(
+        path=path,
+        writer=FlagFileWriter(path, clock=FakeClock(), patience_s=5),
+        provider=provider,
+    )
+    provider.shutdown()
+
+
+@pytest.fixture
+def writer(path: Path) -> FlagFileWriter:
+    return FlagFileWriter(path, clock=FakeClock(), patience_s=0)
+
+
+def flag_in(path: Path) -> dict[str, object]:
+    found = json.loads(path.read_text())["flags"]["summarizer"]
+    assert isinstance(found, dict)
+    return found
+
+
+def ramp(writer: FlagFileWriter, share: int, ref: FlagRef = REF) -> None:
+    expect = writer.read(ref).version
+    split = {"v1": 100_000 - share, "v2": share}
+    writer.set_split(ref, split, expect=expect, intent=INTENT)
+
+
+class TestFlagFileWriter(FlagWriterContract):
+    pass
+
+
+def test_a_ramp_touches_the_weights_and_nothing_else(
+    path: Path, writer: FlagFileWriter
+) -> None:
+    ramp(writer, 25_000)
+    expected = json.dumps(DOCUMENT, indent=2, ensure_ascii=False)
+    expected = expected.replace("90\n", "75000\n").replace("10\n", "25000\n")
+    assert path.read_text() == expected + "\n"
+
+
+def test_an_edit_of_another_flag_is_no_conflict(
+    path: Path, writer: FlagFileWriter
+) -> None:
+    version = writer.read(REF).version
+    path.write_text(path.read_text().replace("DISABLED", "ENABLED"))
+    split = {"v1": 50_000, "v2": 50_000}
+    assert writer.set_split(REF, split, expect=version, intent=INTENT).changed
+
+
+def test_an_edit_of_an_evaluator_in_use_is_a_conflict(
+    path: Path, writer: FlagFileWriter
+) -> None:
+    version = writer.read(REF).version
+    path.write_text(path.read_text().replace('"insider"\n', '"somebody"\n'))
+    with pytest.raises(FlagWriteError, match="read it again") as caught:
+        writer.set_split(REF, {"v1": 100_000}, expect=version, intent=INTENT)
+    assert caught.value.kind is FlagProblem.CONFLICT
+
+
+def test_the_version_after_a_write_is_the_one_that_evaluations_name(
+    bench: FileBench,
+) -> None:
+    change = bench.writer.kill(REF, control="v1", intent=INTENT)
+    bench.settle()
+    details = bench.provider.resolve_string_details("summarizer", "")
+    assert details.flag_metadata["version"] == change.after.token
+
+
+def test_control_may_be_named_by_its_value(path: Path, writer: FlagFileWriter) -> None:
+    path.write_text(path.read_text().replace('"v1": "v1"', '"v1": "extractive"'))
+    writer.kill(REF, control="extractive", intent=INTENT)
+    assert flag_in(path)["defaultVariant"] == "v1"
+
+
+def test_a_kill_enables_a_disabled_flag(path: Path, writer: FlagFileWriter) -> None:
+    path.write_text(path.read_text().replace("ENABLED", "DISABLED"))
+    assert writer.kill(REF, control="v1", intent=INTENT).changed
+    assert flag_in(path)["state"] == "ENABLED"
+
+
+def test_a_kill_does_not_wait_for_a_writer_that_hangs(
+    path: Path, writer: FlagFileWriter
+) -> None:
+    hanging = FlagFileWriter(path, clock=FakeClock())._file  # noqa: SLF001 - hold its lock
+    with hanging.locked(patience_s=0) as held:
+        change = writer.kill(REF, control="v1", intent=INTENT)
+        with pytest.raises(FlagWriteError, match="could not be locked") as caught:
+            ramp(writer, 50_000)
+    assert (held, change.changed, change.raced) == (True, True, True)
+    assert caught.value.kind is FlagProblem.UNAVAILABLE
+    assert flag_in(path)["targeting"] == {}
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"flags": 1}'])
+def test_a_kill_says_what_to_do_about_a_broken_file(
+    path: Path, writer: FlagFileWriter, content: str
+) -> None:
+    path.write_text(content)
+    with pytest.raises(FlagWriteError, match=r"flags\.json.*repair it") as caught:
+        writer.kill(REF, control="v1", intent=INTENT)
+    assert caught.value.kind is FlagProblem.UNAVAILABLE
+    assert path.read_text() == content
+
+
+def test_a_missing_file_is_unavailable_and_blocks(
+    path: Path, writer: FlagFileWriter
+) -> None:
+    path.unlink()
+    with pytest.raises(FlagWriteError, match="No such file") as caught:
+        writer.kill(REF, control="v1", intent=INTENT)
+    assert caught.value.kind is FlagProblem.UNAVAILABLE
+    assert [issue.blocks for issue in writer.preflight(REF, control="v1")] == [True]
+
+
+def test_a_write_keeps_mode_and_time_grows_even_if_the_clock_went_back(
+    path: Path, writer: FlagFileWriter
+) -> None:
+    future_ns = 4_000_000_000 * 10**9
+    path.chmod(0o640)
+    os.utime(path, ns=(future_ns, future_ns))
+    ramp(writer, 20_000)
+    status = path.stat()
+    assert stat.S_IMODE(status.st_mode) == 0o640
+    assert status.st_mtime_ns >= future_ns + 1_000_000
+
+
+def test_a_symbolic_link_is_written_through(path: Path, writer: FlagFileWriter) -> None:
+    real = path.with_name("real.json")
+    path.rename(real)
+    path.symlink_to(real)
+    ramp(writer, 20_000)
+    assert path.is_symlink()
+    assert "20000" in real.read_text()
+
+
+def test_the_audit_keeps_the_flag_as_it_was(path: Path, writer: FlagFileWriter) -> None:
+    before = flag_in(path)
+    change = writer.kill(REF, control="v1", intent=INTENT)
+    [entry] = path.with_name("flags.json.audit.jsonl").read_text().splitlines()
+    assert json.loads(entry) == {
+        "at": "2026-01-01T00:00:00+00:00",
+        "intent": "i-1",
+        "actor": "eve",
+        "reason": "test",
+        "operation": "kill",
+        "flag": "summarizer",
+        "before_version": change.before.token,
+        "after_version": change.after.token,
+        "before": before,
+    }
+
+
+def test_a_full_audit_does_not_stop_a_kill(
+    path: Path, writer: FlagFileWriter, caplog: pytest.LogCaptureFixture
+) -> None:
+    path.with_name("flags.json.audit.jsonl").mkdir()
+    assert writer.kill(REF, control="v1", intent=INTENT).changed
+    assert "i-1" in caplog.text
+
+
+def test_preflight_names_files_that_may_not_be_written(
+    path: Path, writer: FlagFileWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda place, _: place != path)
+    [issue] = [i for i in writer.preflight(REF, control="v1") if i.blocks]
+    assert issue.problem == f"{path} may not be written"
+
+
+@pytest.mark.parametrize(
+    ("written", "instead", "problem"),
+    [
+        ("ENABLED", "DISABLED", "not ENABLED"),
+        ("90\n", "90.5\n", "90.5, which is no integer"),
+        ('"fractional"', '"functional"', "'functional'"),
+        ('"v2",\n', '"v3",\n', "'v3'"),
+    ],
+)
+def test_preflight_says_what_is_wrong_with_the_flag(
+    path: Path, writer: FlagFileWriter, written: str, instead: str, problem: str
+) -> None:
+    path.write_text(path.read_text().replace(written, instead))
+    issues = writer.preflight(REF, control="v1")
+    assert any(problem in issue.problem and issue.blocks for issue in issues)
+
+
+_RIVAL = """
+import sys
+from pathlib import Path
+from flipback.errors import FlagWriteError
+from flipback.ports import FlagRef, Intent, Version
+from flipback.testing import FakeClock
+from flipback_providers.flagfile import FlagFileWriter
+
+path, token, share = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+writer = FlagFileWriter(path, clock=FakeClock(), patience_s=30)
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    writer.set_split(
+        FlagRef(key="summarizer"),
+        {"v1": 100_000 - share, "v2": share},
+        expect=Version(token=token, scope="flag"),
+        intent=Intent(id=str(share), actor="rival", reason="race"),
+    )
+except FlagWriteError as error:
+    print(error.kind)
+else:
+    print("won")
+"""
+
+
+def test_of_eight_processes_with_one_version_exactly_one_wins(
+    path: Path, writer: FlagFileWriter
+) -> None:
+    token = writer.read(REF).version.token
+    rivals = [
+        subprocess.Popen(
+            [sys.executable, "-c", _RIVAL, path, token, str(20_000 + number)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(8)
+    ]
+    ready = [rival.stdout.readline() for rival in rivals if rival.stdout]
+    assert ready == ["ready\n"] * 8
+    for rival in rivals:
+        assert rival.stdin is not None
+        rival.stdin.write("go\n")
+        rival.stdin.flush()
+    results = [rival.communicate()[0].strip() for rival in rivals]
+    assert sorted(results) == ["conflict"] * 7 + ["won"]
+    winner = 20_000 + results.index("won")
+    assert writer.read(REF).split == {"v1": 100_000 - winner, "v2": winner}
+
+
+_CRASH = """
+import os, sys
+from pathlib import Path
+from flipback.ports import FlagRef, Intent
+from flipback.testing import FakeClock
+from flipback_providers.flagfile import FlagFileWriter
+
+sys.addaudithook(lambda event, _: os._exit(9) if event == "os.rename" else None)
+FlagFileWriter(Path(sys.argv[1]), clock=FakeClock()).kill(
+    FlagRef(key="summarizer"),
+    control="v1",
+    intent=Intent(id="1", actor="a", reason="r"),
+)
+"""
+
+
+def test_a_crash_before_the_rename_leaves_the_old_file_whole_and_unlocked(
+    path: Path, writer: FlagFileWriter
+) -> None:
+    before = path.read_bytes()
+    crashed = subprocess.run([sys.executable, "-c", _CRASH, path], check=False)
+    assert crashed.returncode == 9
+    assert path.read_bytes() == before
+    assert writer.kill(REF, control="v1", intent=INTENT).raced is False

@@ -1,0 +1,227 @@
+"""Scenarios of several processes, run by the tests as `children.py SCENARIO PATH`.
+
+A program of its own, because it forks: the process that runs the tests may have
+threads. Each scenario prints what it saw as JSON.
+"""
+
+import json
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from typing_extensions import override
+
+from flipback.errors import LedgerError
+from flipback.exposure import Batch, Cell, CellKey
+from flipback.latch import Latch
+from flipback.ports import EntryKind, Intent, Store
+from flipback.stores import FileLedger, open_sqlite
+from flipback.testing import FakeClock
+from flipback.testing.evidence import ROUTE, batch, cell, key
+
+
+COHORTS = 40
+METRICS = [f"m{number}" for number in range(COHORTS)]
+AT = "2026-01-01T00:00:00Z"
+
+
+class Deadly(dict[CellKey, Cell]):
+    """Cells that kill the process when so many of them have been booked."""
+
+    def __init__(self, cells: dict[CellKey, Cell], *, after: int) -> None:
+        super().__init__(cells)
+        self._after = after
+
+    @override
+    def items(self) -> Iterator[tuple[CellKey, Cell]]:  # type: ignore[override]
+        for place, item in enumerate(super().items()):
+            if place == self._after:
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield item
+
+
+def full_batch(sequence: int, *, writer: str) -> Batch:
+    cells = {key(metric): cell([1, 0, 1]) for metric in METRICS}
+    hashes = {key(): {hash((writer, sequence)) % 2**64}}
+    return batch(sequence, writer=writer, cells=cells, subjects=hashes)
+
+
+def open_store(path: str) -> Store:
+    return open_sqlite(path, base="", clock=FakeClock())
+
+
+def child(work: Callable[[], None]) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        work()
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        os._exit(1)
+    os._exit(0)
+
+
+def reap(pid: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def totals(store: Store) -> dict[str, object]:
+    observed = store.evidence(ROUTE, attempt=1, trip=0)
+    return {
+        "n": sorted({each.total_n for each in observed.cells.values()}),
+        "cells": len(observed.cells),
+        "subjects": sum(observed.subjects.values()),
+    }
+
+
+def killed_in_a_flush(path: str) -> dict[str, object]:
+    """Be killed inside of a flush, after each of some numbers of cells; then retry."""
+    store = open_store(path)
+    exits: list[int] = []
+    retried: list[bool] = []
+    for sequence, after in enumerate(range(0, COHORTS, 4), start=1):
+        whole = full_batch(sequence, writer="w")
+        torn = full_batch(sequence, writer="w")
+        torn.cells = Deadly(whole.cells, after=after)
+        exits.append(reap(child(lambda torn=torn: flush_in_child(path, torn))))
+        retried += [store.flush(whole), store.flush(whole)]
+    seen = totals(store)
+    store.close()
+    return {"exits": exits, "retried": retried, **seen}
+
+
+def flush_in_child(path: str, torn: Batch) -> None:
+    store = open_store(path)
+    store.flush(torn)
+    store.close()
+
+
+def killed_at_any_time(path: str) -> dict[str, object]:
+    """Be killed while flushing in a loop, then have everything unknown retried."""
+    store = open_store(path)
+    expected = 0
+    for acknowledged in range(1, 21):
+        writer = f"w{acknowledged}"
+        known = flushed_before_death(store, writer, acknowledged)
+        for sequence in range(1, known + 3):
+            store.flush(full_batch(sequence, writer=writer))
+        expected += known + 2
+    seen = totals(store)
+    store.close()
+    return {"expected": expected, **seen}
+
+
+def flushed_before_death(store: Store, writer: str, acknowledged: int) -> int:
+    """Return how many flushes a child acknowledged, killed after at least so many."""
+    reader, pipe = os.pipe()
+    pid = child(lambda: flush_for_ever(store, writer, pipe))
+    os.close(pipe)
+    known = 0
+    while known < acknowledged:
+        known += len(os.read(reader, acknowledged - known))
+    os.kill(pid, signal.SIGKILL)
+    reap(pid)
+    while more := os.read(reader, 1024):
+        known += len(more)
+    os.close(reader)
+    return known
+
+
+def flush_for_ever(store: Store, writer: str, pipe: int) -> None:
+    sequence = 0
+    while True:
+        sequence += 1
+        store.flush(full_batch(sequence, writer=writer))
+        os.write(pipe, b".")
+
+
+def four_at_once(path: str) -> dict[str, object]:
+    """Create and fill one store from four processes at the same time."""
+
+    def work(writer: str) -> None:
+        store = open_store(path)
+        for sequence in range(1, 26):
+            store.flush(full_batch(sequence, writer=writer))
+        store.close()
+
+    pids = [child(lambda name=f"w{number}": work(name)) for number in range(4)]
+    exits = [reap(pid) for pid in pids]
+    store = open_store(path)
+    seen = totals(store)
+    store.close()
+    return {"exits": exits, **seen}
+
+
+def latches_both_ways(path: str) -> dict[str, object]:
+    """Let a parent and its forked child tell each other of a kill by the store."""
+    store = open_store(path)
+    first = Latch(route=ROUTE).killed(reason="", actor="", intent="i1", at=AT)
+    second = first.killed(reason="", actor="", intent="i2", at=AT)
+    reaped = reap(child(lambda: put(store, first)))
+    seen_by_parent = store.latches()[ROUTE].trip
+    store.put_latch(second)
+    pid = child(lambda: os._exit(store.latches()[ROUTE].trip))
+    seen_by_child = reap(pid)
+    store.close()
+    return {"exit": reaped, "parent": seen_by_parent, "child": seen_by_child}
+
+
+def put(store: Store, latch: Latch) -> None:
+    store.put_latch(latch)
+
+
+def eight_kills(path: str) -> dict[str, object]:
+    """Kill one route eightfold, each time for a reason of its own and a shared one."""
+    pids = [child(lambda name=f"i{n}": kill_twice(path, name)) for n in range(8)]
+    exits = [reap(pid) for pid in pids]
+    entries = FileLedger(path, FakeClock()).entries()
+    trips = {entry.latch.intent: entry.latch.trip for entry in entries if entry.latch}
+    return {"exits": exits, "lines": len(entries), "trips": trips}
+
+
+def kill_twice(path: str, name: str) -> None:
+    ledger = FileLedger(path, FakeClock())
+    for intent in (name, "shared"):
+        ledger.kill(
+            ROUTE,
+            intent=Intent(id=intent, actor="ada", reason="broken"),
+            at=AT,
+            floor=Latch(route=ROUTE),
+        )
+
+
+def full_disk(path: str) -> dict[str, object]:
+    """Kill and take notes where the ledger file may not grow any more."""
+    ledger = FileLedger(path, FakeClock())
+    ledger.note(EntryKind.EPOCH, ROUTE, text="first", at=AT)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (Path(path).stat().st_size,) * 2)
+    intent = Intent(id="i1", actor="ada", reason="broken")
+    latch = ledger.kill(ROUTE, intent=intent, at=AT, floor=Latch(route=ROUTE))
+    error = ""
+    while not error:
+        try:
+            ledger.note(EntryKind.EPOCH, ROUTE, text="x" * 5000, at=AT)
+        except LedgerError as refused:
+            error = str(refused)
+    held = FileLedger(path, FakeClock()).latches()[ROUTE].held
+    again = ledger.kill(ROUTE, intent=intent, at=AT, floor=Latch(route=ROUTE))
+    return {"trip": latch.trip, "again": again.trip, "held": held, "error": error}
+
+
+SCENARIOS = (
+    full_disk,
+    killed_in_a_flush,
+    killed_at_any_time,
+    four_at_once,
+    latches_both_ways,
+    eight_kills,
+)
+
+
+if __name__ == "__main__":
+    chosen = {scenario.__name__: scenario for scenario in SCENARIOS}[sys.argv[1]]
+    sys.stdout.write(json.dumps(chosen(str(Path(sys.argv[2]).absolute()))))

@@ -15,7 +15,7 @@ from flipback.control import (
     GuardrailEvaluator,
     KillSwitch,
 )
-from flipback.ports import Clock, FlagService
+from flipback.ports import Clock, FlagService, FlagWriter
 from flipback.routing import Faults, Keyring, Recorder
 from flipback.stores import FileLedger
 from flipback.telemetry import CallTracer, EventLog
@@ -47,13 +47,13 @@ class Assembly:
         self.ground.faults.after_fork()
 
 
-def lay_ground(settings: Settings, flags: FlagService, clock: Clock) -> Ground:
-    """Open store and ledger, for a router or for the command line."""
+def lay_ground(settings: Settings, writer: FlagWriter | None, clock: Clock) -> Ground:
+    """Name store and ledger, for a router or for the command line."""
     return Ground(
         plans={plan.route: plan for plan in settings.plans},
         store=open_store(settings, clock),
         ledger=FileLedger(settings.ledger, clock),
-        writer=flags.writer,
+        writer=writer,
         events=EventLog(settings.telemetry),
         faults=Faults(),
         clock=clock,
@@ -70,7 +70,7 @@ def assemble(
 ) -> Assembly:
     """Build a router's parts; nothing is started and nothing is bound."""
     flags = open_flags(settings)
-    ground = lay_ground(settings, flags, clock)
+    ground = lay_ground(settings, flags.writer, clock)
     killswitch = KillSwitch(ground, forced(settings))
     name = secrets.token_hex(8)
     recorder = Recorder(writer=name, plans=ground.plans, due=due)

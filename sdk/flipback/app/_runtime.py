@@ -66,9 +66,6 @@ class Runtime:
             self._evidence = self._repeater("evidence", self._gather, self._period())
             self._pulse.start()
             self._evidence.start()
-        threading.Thread(
-            target=assembly.killswitch.resume, name="flipback-resume", daemon=True
-        ).start()
 
     def stop(self) -> None:
         """Flush and let go of everything; from now on control serves."""
@@ -120,6 +117,7 @@ class Runtime:
         """Obey what ledger, store and break-glass say, and acknowledge it."""
         assembly = self._assembly
         assembly.killswitch.refresh()
+        assembly.killswitch.resume()
         trips = assembly.killswitch.trips()
         obeyed = tuple(sorted(trips.items()))
         now = assembly.ground.clock.monotonic()

@@ -91,7 +91,10 @@ def _unserved(plan: RolloutPlan, file: str, state: FlagState) -> Iterator[Mistak
 def _how_to_serve(plan: RolloutPlan, state: FlagState, variant: str) -> str:
     if variant in state.variants and plan.variant_key is None:
         value = _spelled(state.variants[variant])
-        return f'its value there is {value}: write `values = {{ "{value}" = ... }}`'
+        return (
+            f"its value there is {value}: "
+            f'write `values = {{ "{value}" = "{variant}" }}`'
+        )
     named = {variant_named_by(plan, value) for value in state.variants.values()}
     known = sorted(name for name in named if name is not None)
     has = f"the flag has: {', '.join(known)}" if known else "the flag names no variant"

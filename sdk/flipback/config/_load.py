@@ -5,6 +5,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +20,7 @@ from flipback.plan import RolloutPlan, Written
 Model = TypeVar("Model", bound=Written)
 Table = Mapping[str, object]
 GATED = {"gated": True}
+_PLACES = frozenset({"store", "ledger"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +70,7 @@ def read_settings(path: Path) -> Reading:
 
     Raises:
         ConfigError: The file itself cannot be read, or is not TOML, or names no
-            usable store.
+            usable store or ledger.
     """
     path = path.absolute()
     mistakes: list[Mistake] = []
@@ -100,7 +102,7 @@ def _config_file(path: Path, mistakes: list[Mistake]) -> ConfigFile:
     if written is not None:
         return written
     usable = _without_wrong_tables(table or {}, mistakes)
-    if table is None or any(found.key == "store" for found in mistakes):
+    if table is None or any(found.key in _PLACES for found in mistakes):
         raise ConfigError(mistakes)
     return ConfigFile.model_validate(usable)
 
@@ -114,16 +116,15 @@ def _without_wrong_tables(table: Table, mistakes: Sequence[Mistake]) -> Table:
 def _plan_files(
     path: Path, patterns: Sequence[str], mistakes: list[Mistake]
 ) -> Iterator[PlanFile]:
-    seen: set[Path] = set()
-    for pattern in patterns:
-        found = sorted(glob.glob(pattern, root_dir=path.parent, recursive=True))  # noqa: PTH207 - patterns may be absolute
-        if not found:
-            mistakes.append(_no_match(path, pattern))
-        for name in found:
-            plan_path = path.parent / name
-            if plan_path not in seen:
-                seen.add(plan_path)
-                yield from _plan_file(plan_path, mistakes)
+    found = {pattern: _matches(path.parent, pattern) for pattern in patterns}
+    mistakes.extend(_no_match(path, pattern) for pattern in found if not found[pattern])
+    for plan_path in dict.fromkeys(chain.from_iterable(found.values())):
+        yield from _plan_file(plan_path, mistakes)
+
+
+def _matches(base: Path, pattern: str) -> Sequence[Path]:
+    names = glob.glob(pattern, root_dir=base, recursive=True)  # noqa: PTH207 - Path.glob refuses absolute patterns
+    return [base / name for name in sorted(names)]
 
 
 def _plan_file(path: Path, mistakes: list[Mistake]) -> Iterator[PlanFile]:

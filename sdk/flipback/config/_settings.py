@@ -8,7 +8,15 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from flipback.plan import Count, Duration, Name, PlanRejected, Problem, RolloutPlan, Written
+from flipback.plan import (
+    Count,
+    Duration,
+    Name,
+    PlanRejected,
+    Problem,
+    RolloutPlan,
+    Written,
+)
 
 
 LEDGER_SUFFIX = ".ledger.jsonl"

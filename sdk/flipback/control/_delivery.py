@@ -134,6 +134,8 @@ class Delivery:
         if self._writer is None or plan is None:
             return replace(report, flag=Delivered.NO_WRITER)
         latch = report.latch
+        if self._has_arrived(latch):
+            return replace(report, flag=Delivered.APPLIED)
         intent = Intent(id=latch.intent, actor=latch.actor, reason=latch.reason)
         control = _control_in_flag(self._writer, plan)
         try:
@@ -145,20 +147,34 @@ class Delivery:
         self._note(plan, latch)
         return replace(report, flag=Delivered.APPLIED)
 
+    def _has_arrived(self, latch: Latch) -> bool:
+        """Return whether this trip reached the flag before.
+
+        What people did to the flag since is theirs: the latch keeps serving
+        control, and the flag is not written again.
+        """
+        try:
+            entries = self._ledger.entries()
+        except LedgerError:
+            return False
+        return any(
+            entry.kind is EntryKind.FLAG_WRITE and entry.note == _arrival(latch)
+            for entry in entries
+        )
+
     def _note(self, plan: RolloutPlan, latch: Latch) -> None:
-        """Remember that this trip arrived, so that a restart does not repeat it."""
         try:
             self._ledger.note(
                 EntryKind.FLAG_WRITE,
                 plan.route,
-                text=arrived(latch),
+                text=_arrival(latch),
                 at=latch.at,
             )
         except LedgerError as error:
             self._failed(plan.route, str(error))
 
 
-def arrived(latch: Latch) -> str:
+def _arrival(latch: Latch) -> str:
     """Spell the note by which the ledger remembers that a kill reached the flag."""
     return f"kill {latch.intent} of trip {latch.trip} reached the flag service"
 

@@ -7,12 +7,12 @@ from concurrent.futures import TimeoutError as FuturesTimeoutError
 from dataclasses import dataclass, replace
 
 from flipback.assignment import Reason
-from flipback.control._delivery import Delivered, Delivery, KillReport, arrived
+from flipback.control._delivery import Delivered, Delivery, KillReport
 from flipback.control._force import ForcedControl, is_forced
 from flipback.errors import LedgerError, StoreError
 from flipback.latch import Latch, merge_all
 from flipback.plan import RolloutPlan
-from flipback.ports import Clock, EntryKind, FlagWriter, Intent, Ledger, Store
+from flipback.ports import Clock, FlagWriter, Intent, Ledger, Store
 from flipback.routing import Faults, Standing, Switch
 from flipback.telemetry import EventLog
 
@@ -48,6 +48,7 @@ class KillSwitch:
         self._lock = threading.Lock()
         self._latches = {route: Latch(route=route) for route in ground.plans}
         self._read: set[str] = set()
+        self._taken_up: dict[str, tuple[int, bool]] = {}
         self.switches = {route: Switch(route) for route in ground.plans}
         self._delivery = Delivery(
             ledger=ground.ledger,
@@ -76,15 +77,15 @@ class KillSwitch:
             switch.standing = self._standing(route, forced, switch.standing)
 
     def resume(self) -> None:
-        """After a restart: give both histories what only one has; re-send kills."""
+        """Deliver what others left undone: an ended command line, a crashed process.
+
+        Each trip is taken up once per process; to repeat one that arrived changes
+        nothing. Both histories are given what only one of them has.
+        """
         for route, latch in self._latches.items():
-            if latch.held:
-                report = self._known(latch)
-                if not self._arrived(latch):
-                    report = self._delivery.attempt(self._ground.plans[route], report)
-                    self._pursue(route, report)
-            elif latch.trip:
-                self._heal_release(latch)
+            if latch.trip and self._taken_up.get(route) != latch.order:
+                self._taken_up[route] = latch.order
+                self._take_up(latch)
 
     def kill(
         self, route: str, *, intent: Intent, automatic: bool = False
@@ -95,6 +96,7 @@ class KillSwitch:
         tenth of a second at most: a slow disk must not keep the candidate alive.
         """
         report = self._append(route, intent)
+        self._taken_up[route] = report.latch.order
         self._obey(report.latch)
         report = self._delivery.attempt(self._ground.plans.get(route), report)
         self._announce(report, automatic=automatic)
@@ -170,28 +172,17 @@ class KillSwitch:
         now = self._latches.get(latch.route, latch)
         return now.held and now.trip == latch.trip
 
-    def _known(self, latch: Latch) -> KillReport:
-        """Return what is known of an old kill: both histories get it once more."""
-        return KillReport(
-            latch=latch, durable=False, stored=False, flag=Delivered.PENDING
-        )
-
-    def _arrived(self, latch: Latch) -> bool:
-        note = arrived(latch)
-        try:
-            entries = self._ground.ledger.entries()
-        except LedgerError:
-            return False
-        return any(
-            entry.kind is EntryKind.FLAG_WRITE and entry.note == note
-            for entry in entries
-        )
-
-    def _heal_release(self, latch: Latch) -> None:
+    def _take_up(self, latch: Latch) -> None:
+        if latch.held:
+            report = KillReport(
+                latch=latch, durable=False, stored=False, flag=Delivered.PENDING
+            )
+            self._delivery.pursue(self._ground.plans[latch.route], report)
+            return
         try:
             self._ground.store.put_latch(latch)
         except StoreError as error:
-            self._ground.faults.note(latch.route, "store not written", error)
+            self._ground.faults.note(latch.route, "release not in the store", error)
 
     def _merge(self, source: str, copies: Mapping[str, Latch] | None) -> None:
         if copies is None:

@@ -184,17 +184,9 @@ def _last_rejected(
         depth = _log_e(strata, exp(log_ratio)) + _DEPTH
         return sqrt(max(0.0, depth)) - wanted
 
-    events = sum([stratum.events for stratum in strata])
-    step = _TYPICAL_WIDTH / sqrt(events)
-    high, at_high = estimate, excess(estimate)
-    low, at_low = high - step, excess(high - step)
-    while at_low < 0:
-        if low < -_WIDEST_LOG_RATIO:
-            return None
-        high, at_high, step = low, at_low, 2 * step
-        low = high - step
-        at_low = excess(low)
-    return _false_position(excess, _Bracket(low, at_low, high, at_high))
+    step = _TYPICAL_WIDTH / sqrt(sum([stratum.events for stratum in strata]))
+    bracket = _bracket(excess, estimate, step)
+    return None if bracket is None else _false_position(excess, bracket)
 
 
 class _Bracket(NamedTuple):
@@ -202,6 +194,29 @@ class _Bracket(NamedTuple):
     at_low: float
     high: float
     at_high: float
+
+
+def _bracket(
+    falling: Callable[[float], float], start: float, step: float
+) -> _Bracket | None:
+    """Return two points with the zero between them; None if it is never positive.
+
+    Where strata contradict each other the estimate itself may be rejected, so the
+    search goes both ways, in steps that double.
+    """
+    low = high = start
+    at_low = at_high = falling(start)
+    while at_high >= 0:
+        low, at_low = high, at_high
+        high += step
+        at_high, step = falling(high), 2 * step
+    while at_low < 0:
+        if low < -_WIDEST_LOG_RATIO:
+            return None
+        high, at_high = low, at_low
+        low -= step
+        at_low, step = falling(low), 2 * step
+    return _Bracket(low, at_low, high, at_high)
 
 
 def _false_position(falling: Callable[[float], float], bracket: _Bracket) -> float:

@@ -8,19 +8,20 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from flipback.errors import StoreError
 
 
-BUSY_TIMEOUT_S = 5.0
 _PRIMARY_CODE = 0xFF
-_NO_ACCESS = "cannot be {0}; create its folder and let this process write to both"
+_NO_ACCESS = "cannot be {0}; let this process write to it and its folder"
 _START_EMPTY = (
     "move it away to start with an empty store (kills are kept in the ledger)"
 )
 _PROBLEMS = {
     sqlite3.SQLITE_BUSY: (
-        f"was locked by another process for {BUSY_TIMEOUT_S:.0f} s; "
-        "try again, or end the process that holds it"
+        "is locked by another process for too long; try again, "
+        "or end the process that holds it"
     ),
     sqlite3.SQLITE_CANTOPEN: _NO_ACCESS.format("opened"),
     sqlite3.SQLITE_CORRUPT: f"is damaged; {_START_EMPTY}",
@@ -44,12 +45,18 @@ class Connection:
     Args:
         path: The database file; its folder must exist.
         prepare: Called with each newly opened connection, before anything else.
+        timeout_s: How long to wait for the writes of other processes.
     """
 
     def __init__(
-        self, path: Path, *, prepare: Callable[[sqlite3.Connection, Path], None]
+        self,
+        path: Path,
+        *,
+        prepare: Callable[[sqlite3.Connection, Path], None],
+        timeout_s: float,
     ) -> None:
         self._path = path
+        self._timeout_s = timeout_s
         self._prepare = prepare
         self._lock = threading.Lock()
         self._db: sqlite3.Connection | None = None
@@ -113,7 +120,7 @@ class Connection:
     def _opened(self) -> sqlite3.Connection:
         db = sqlite3.connect(
             self._path,
-            timeout=BUSY_TIMEOUT_S,
+            timeout=self._timeout_s,
             isolation_level=None,
             check_same_thread=False,
         )
@@ -147,6 +154,10 @@ def explained(path: Path) -> Generator[None]:
         yield
     except sqlite3.Error as error:
         raise StoreError(_explain(path, error)) from error
+    except ValidationError as error:
+        raise StoreError(
+            f"{path} holds a record that this version cannot read; upgrade flipback"
+        ) from error
 
 
 def _explain(path: Path, error: sqlite3.Error) -> str:

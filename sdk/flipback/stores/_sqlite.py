@@ -15,6 +15,8 @@ from flipback.stores._schema import prepare
 MOST_HASHES = 100_000
 """Hashes of subjects kept per route and attempt before they are sampled."""
 
+BUSY_TIMEOUT_S = 5.0
+
 
 def open_sqlite(location: str, *, base: str, clock: Clock) -> Store:
     """Open the store in this file, which is created if its folder exists.
@@ -45,15 +47,21 @@ class SqliteStore:
         path: The file; never on a network file system, which cannot share its log.
         clock: Tells expiry of leases and receipts.
         most_hashes: Hashes of subjects to keep per route and attempt.
+        busy_timeout_s: How long to wait for the writes of other processes.
     """
 
     def __init__(
-        self, path: Path, *, clock: Clock, most_hashes: int = MOST_HASHES
+        self,
+        path: Path,
+        *,
+        clock: Clock,
+        most_hashes: int = MOST_HASHES,
+        busy_timeout_s: float = BUSY_TIMEOUT_S,
     ) -> None:
         self._clock = clock
         self._most_hashes = most_hashes
-        self._reader = Connection(path, prepare=prepare)
-        self._writer = Connection(path, prepare=prepare)
+        self._reader = Connection(path, prepare=prepare, timeout_s=busy_timeout_s)
+        self._writer = Connection(path, prepare=prepare, timeout_s=busy_timeout_s)
         with self._reader.reading():
             pass
 

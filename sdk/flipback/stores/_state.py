@@ -41,9 +41,14 @@ def latches(db: sqlite3.Connection) -> Mapping[str, Latch]:
 def put_latch(db: sqlite3.Connection, latch: Latch) -> Latch:
     """Keep the greater of the stored latch and this one; return it."""
     merged = latches(db).get(latch.route, Latch(route=latch.route)).merge(latch)
-    row = (merged.route, merged.trip, merged.held, merged.reason)
-    db.execute(_PUT_LATCH, (*row, merged.actor, merged.intent, merged.at))
+    words = map(_storable, (merged.reason, merged.actor, merged.intent, merged.at))
+    db.execute(_PUT_LATCH, (merged.route, merged.trip, merged.held, *words))
     return merged
+
+
+def _storable(text: str) -> str:
+    """Replace lone surrogates, as terminals pass them: they must not stop a kill."""
+    return text.encode(errors="replace").decode()
 
 
 def rollout(db: sqlite3.Connection, route: str) -> RolloutRecord:

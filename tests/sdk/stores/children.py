@@ -4,11 +4,13 @@ A program of its own, because it forks: the process that runs the tests may have
 threads. Each scenario prints what it saw as JSON.
 """
 
+import functools
 import json
 import os
 import resource
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -59,7 +61,7 @@ def child(work: Callable[[], None]) -> int:
         return pid
     try:
         work()
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - a child must never return
         sys.excepthook(*sys.exc_info())
         os._exit(1)
     os._exit(0)
@@ -144,8 +146,7 @@ def four_at_once(path: str) -> dict[str, object]:
 
     def work(writer: str) -> None:
         store = open_store(path)
-        for sequence in range(1, 26):
-            store.flush(full_batch(sequence, writer=writer))
+        flush_often(store, writer, 25)
         store.close()
 
     pids = [child(lambda name=f"w{number}": work(name)) for number in range(4)]
@@ -168,6 +169,26 @@ def latches_both_ways(path: str) -> dict[str, object]:
     seen_by_child = reap(pid)
     store.close()
     return {"exit": reaped, "parent": seen_by_parent, "child": seen_by_child}
+
+
+def forks_amid_flushes(path: str) -> dict[str, object]:
+    """Fork while a thread flushes to the same store; each child flushes too."""
+    store = open_store(path)
+    flushing = threading.Thread(target=flush_often, args=(store, "parent", 100))
+    flushing.start()
+    exits: list[int] = []
+    for number in range(20):
+        work = functools.partial(flush_often, store, f"child{number}", 2)
+        exits.append(reap(child(work)))
+    flushing.join()
+    seen = totals(store)
+    store.close()
+    return {"exits": exits, **seen}
+
+
+def flush_often(store: Store, writer: str, times: int) -> None:
+    for sequence in range(1, times + 1):
+        store.flush(full_batch(sequence, writer=writer))
 
 
 def put(store: Store, latch: Latch) -> None:
@@ -218,6 +239,7 @@ SCENARIOS = (
     killed_at_any_time,
     four_at_once,
     latches_both_ways,
+    forks_amid_flushes,
     eight_kills,
 )
 

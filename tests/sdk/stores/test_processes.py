@@ -46,6 +46,11 @@ def test_processes_see_each_others_latches_across_a_fork(tmp_path: Path) -> None
     assert seen == {"exit": 0, "parent": 1, "child": 2}
 
 
+def test_a_process_may_fork_while_a_thread_flushes(tmp_path: Path) -> None:
+    seen = seen_by("forks_amid_flushes", tmp_path / "x.db")
+    assert seen == {"exits": [0] * 20, "cells": 40, "n": [420], "subjects": 140}
+
+
 def test_kills_of_eight_processes_are_one_trip_per_intent(tmp_path: Path) -> None:
     seen = seen_by("eight_kills", tmp_path / "x.jsonl")
     assert (seen["exits"], seen["lines"]) == ([0] * 8, 9)

@@ -1,4 +1,3 @@
-import os
 import random
 import sqlite3
 import threading
@@ -11,7 +10,7 @@ import pytest
 from flipback.errors import StoreError
 from flipback.exposure import Epoch
 from flipback.latch import Latch
-from flipback.ports import Store
+from flipback.ports import RolloutRecord, Store
 from flipback.stores import SqliteStore, open_sqlite
 from flipback.testing import FakeClock
 from flipback.testing.evidence import EPOCH, ROUTE, batch, cell, key
@@ -115,6 +114,20 @@ def test_the_next_version_may_share_a_store(path: Path) -> None:
     shared.close()
 
 
+def test_a_rollout_record_that_cannot_be_read_asks_for_an_upgrade(
+    path: Path, store: SqliteStore
+) -> None:
+    store.replace_rollout(RolloutRecord(route=ROUTE, revision=1), lease=None)
+    change(path, "UPDATE rollouts SET record = '[]'")
+    with pytest.raises(StoreError, match="cannot read; upgrade flipback"):
+        store.rollout(ROUTE)
+
+
+def test_words_that_are_no_unicode_do_not_stop_a_kill(store: SqliteStore) -> None:
+    store.put_latch(Latch(route=ROUTE, trip=1, held=True, reason="\udcff"))
+    assert store.latches()[ROUTE].held
+
+
 def test_a_closed_store_says_so(store: SqliteStore) -> None:
     store.close()
     store.close()
@@ -144,12 +157,8 @@ def test_what_fails_half_way_leaves_nothing(path: Path, store: SqliteStore) -> N
     assert store.flush(whole)
 
 
-def test_a_locked_store_says_who_to_ask(
-    path: Path, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store.close()
-    monkeypatch.setattr("flipback.stores._connection.BUSY_TIMEOUT_S", 0.0)
-    impatient = open_at(path)
+def test_a_locked_store_can_be_read_and_says_what_to_do(path: Path) -> None:
+    impatient = SqliteStore(path, clock=FakeClock(), busy_timeout_s=0.0)
     with closing(sqlite3.connect(path, isolation_level=None)) as holder:
         holder.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreError, match="locked by another process"):
@@ -169,14 +178,6 @@ def test_threads_share_one_store(store: SqliteStore) -> None:
     for thread in threads:
         thread.join()
     assert store.evidence(ROUTE, attempt=1, trip=0).cells[key()].total_n == 20
-
-
-def test_nothing_is_open_while_a_process_forks(store: SqliteStore) -> None:
-    store.flush(batch(cells={key(): cell([1])}))
-    reader, pipe = os.pipe()
-    os.close(reader)
-    os.close(pipe)
-    assert store.evidence(ROUTE, attempt=1, trip=0).cells
 
 
 def test_epochs_keep_their_ordinals(store: SqliteStore) -> None:

@@ -1,0 +1,231 @@
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from flipback.errors import LedgerError
+from flipback.latch import Latch
+from flipback.ports import EntryKind, Intent
+from flipback.stores import FileLedger
+from flipback.testing import FakeClock
+
+
+ROUTE = "support-reply"
+AT = "2026-01-01T00:00:00Z"
+KB = 1024
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.jsonl"
+
+
+@pytest.fixture
+def ledger(path: Path) -> FileLedger:
+    return open_at(path)
+
+
+def open_at(path: Path) -> FileLedger:
+    return FileLedger(path, FakeClock())
+
+
+def kill(ledger: FileLedger, intent: str = "i1") -> Latch:
+    return ledger.kill(
+        ROUTE,
+        intent=Intent(id=intent, actor="ada", reason="broken"),
+        at=AT,
+        floor=Latch(route=ROUTE),
+    )
+
+
+def note(ledger: FileLedger, text: str) -> None:
+    ledger.note(EntryKind.EPOCH, ROUTE, text=text, at=AT)
+
+
+def lines(path: Path) -> list[bytes]:
+    return path.read_bytes().rstrip(b"\n").split(b"\n")
+
+
+def rewrite(path: Path, kept: list[bytes]) -> None:
+    path.write_bytes(b"\n".join(kept) + b"\n" * 100)
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(LedgerError) as refused:
+        open_at(path).latches()
+    return str(refused.value)
+
+
+def test_looking_creates_no_file(path: Path, ledger: FileLedger) -> None:
+    assert not ledger.entries()
+    assert not path.exists()
+
+
+def test_any_reader_of_json_lines_can_read_it(path: Path, ledger: FileLedger) -> None:
+    kill(ledger)
+    written = [json.loads(line) for line in path.read_text().split("\n") if line]
+    assert [(line["number"], line["latch"]["trip"]) for line in written] == [(1, 1)]
+
+
+def test_room_for_the_next_kill_is_written_ahead(
+    path: Path, ledger: FileLedger
+) -> None:
+    for number in range(200):
+        note(ledger, f"{number}" * 200)
+        used = len(path.read_bytes().rstrip(b"\n")) + 1
+        assert 16 * KB <= path.stat().st_size - used <= 64 * KB
+    assert len(open_at(path).entries()) == 200
+
+
+def test_a_line_longer_than_the_room_fits(path: Path, ledger: FileLedger) -> None:
+    note(ledger, "x" * 200 * KB)
+    kill(ledger)
+    assert [len(entry.note) for entry in open_at(path).entries()] == [200 * KB, 6]
+
+
+def test_words_that_are_no_unicode_do_not_stop_a_kill(ledger: FileLedger) -> None:
+    kill(ledger, intent="\udcff")
+    assert ledger.latches()[ROUTE].held
+
+
+@pytest.mark.parametrize("length", [1, 40, 100, 150, 250])
+def test_a_torn_append_is_skipped_and_repaired(
+    path: Path, ledger: FileLedger, length: int
+) -> None:
+    kill(ledger)
+    end = path.read_bytes().rstrip(b"\n") + b"\n"
+    kill(ledger, "i2")
+    torn = lines(path)[1][:length]
+    path.write_bytes(end + torn + b"\n" * KB)
+    assert ledger.latches()[ROUTE].trip == 1
+    assert kill(open_at(path), "i3").trip == 2
+    assert [entry.number for entry in ledger.entries()] == [1, 2]
+    assert len(lines(path)) == 2
+
+
+def test_a_torn_append_of_which_only_the_end_was_written_is_repaired(
+    path: Path, ledger: FileLedger
+) -> None:
+    kill(ledger)
+    note(ledger, "x" * 9 * KB)
+    first, second = lines(path)
+    middle = b"\n" * 4 * KB + second[4 * KB : 6 * KB] + b"\n" * KB + second[7 * KB :]
+    path.write_bytes(first + b"\n" + middle + b"\n" * KB)
+    assert [entry.number for entry in ledger.entries()] == [1]
+    note(ledger, "again")
+    assert len(lines(path)) == 2
+
+
+def test_a_torn_first_append_leaves_an_empty_ledger(
+    path: Path, ledger: FileLedger
+) -> None:
+    path.write_bytes(b'{"at":"2026')
+    assert not ledger.entries()
+    assert kill(ledger).trip == 1
+
+
+def test_an_edited_line_is_found(path: Path, ledger: FileLedger) -> None:
+    for intent in ("i1", "i2", "i3"):
+        kill(ledger, intent)
+    edited = [line.replace(b'"actor":"ada"', b'"actor":"bob"') for line in lines(path)]
+    for place in range(3):
+        rewrite(path, [*lines(path)[:place], edited[place], *lines(path)[place + 1 :]])
+        assert f"{path}:{place + 1} does not match its digest" in refusal(path)
+        rewrite(path, [line.replace(b"bob", b"ada") for line in lines(path)])
+
+
+def test_a_line_taken_out_is_found(path: Path, ledger: FileLedger) -> None:
+    for intent in ("i1", "i2", "i3"):
+        kill(ledger, intent)
+    first, _, third = lines(path)
+    rewrite(path, [first, third])
+    assert f"{path}:2 does not follow the line before" in refusal(path)
+
+
+def test_lines_in_another_order_are_found(path: Path, ledger: FileLedger) -> None:
+    for intent in ("i1", "i2"):
+        kill(ledger, intent)
+    rewrite(path, lines(path)[::-1])
+    assert f"{path}:1 does not follow the line before" in refusal(path)
+
+
+def test_a_broken_line_before_good_ones_is_no_torn_append(
+    path: Path, ledger: FileLedger
+) -> None:
+    for intent in ("i1", "i2"):
+        kill(ledger, intent)
+    rewrite(path, [lines(path)[0][:40], lines(path)[1]])
+    assert f"{path}:1 is no ledger entry" in refusal(path)
+
+
+def test_nothing_is_appended_to_a_ledger_that_was_edited(
+    path: Path, ledger: FileLedger
+) -> None:
+    kill(ledger)
+    rewrite(path, [lines(path)[0].replace(b"broken", b"sound!")])
+    before = path.read_bytes()
+    with pytest.raises(LedgerError, match="does not match its digest"):
+        kill(ledger, "i2")
+    assert path.read_bytes() == before
+
+
+def test_a_line_with_fields_of_a_later_version_is_read(
+    path: Path, ledger: FileLedger
+) -> None:
+    kill(ledger)
+    fields = json.loads(lines(path)[0])
+    del fields["digest"]
+    fields["later"] = [1]
+    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
+    fields["digest"] = hashlib.sha256(canonical).hexdigest()
+    rewrite(path, [json.dumps(fields).encode()])
+    assert kill(open_at(path), "i2").trip == 2
+
+
+def test_an_entry_of_an_unknown_kind_asks_for_an_upgrade(
+    path: Path, ledger: FileLedger
+) -> None:
+    kill(ledger)
+    fields = json.loads(lines(path)[0]) | {"kind": "later"}
+    del fields["digest"]
+    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
+    fields["digest"] = hashlib.sha256(canonical).hexdigest()
+    rewrite(path, [json.dumps(fields).encode()])
+    assert f"{path}:1 was written by a later version" in refusal(path)
+
+
+def test_a_look_at_an_unchanged_file_reads_nothing(
+    path: Path, ledger: FileLedger
+) -> None:
+    kill(ledger)
+    assert ledger.latches() is ledger.latches()
+    kill(open_at(path), "i2")
+    assert ledger.latches()[ROUTE].trip == 2
+
+
+def test_a_ledger_that_was_moved_away_starts_anew(
+    path: Path, ledger: FileLedger
+) -> None:
+    kill(ledger)
+    path.rename(path.with_suffix(".old"))
+    assert ledger.latches() == {}
+    assert kill(ledger, "i2").trip == 1
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "missing" / "ledger.jsonl"
+    assert refusal(path) == (
+        f"{path} cannot be read, its folder does not exist; create {path.parent}"
+    )
+    with pytest.raises(LedgerError, match="cannot be written, its folder"):
+        kill(open_at(path))
+
+
+def test_a_path_below_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert "its folder does not exist" in refusal(tmp_path / "file" / "ledger.jsonl")
+
+
+def test_a_folder_is_refused(tmp_path: Path) -> None:
+    assert refusal(tmp_path).startswith(f"{tmp_path} is a folder; name a file in it")

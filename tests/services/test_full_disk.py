@@ -1,0 +1,60 @@
+"""A really full file system: needs the right to mount a small one."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from flipback.errors import LedgerError, StoreError
+from flipback.latch import Latch
+from flipback.ports import EntryKind, Intent
+from flipback.stores import FileLedger, SqliteStore
+from flipback.testing import FakeClock
+from flipback.testing.evidence import ROUTE, batch, cell, key
+
+
+AT = "2026-01-01T00:00:00Z"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tmp_path)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode:  # noqa: S603
+        pytest.skip("may not mount a file system")
+    yield tmp_path
+    subprocess.run(["umount", str(tmp_path)], check=True)  # noqa: S603, S607
+
+
+def fill(disk: Path) -> None:
+    with suppress(OSError), Path(disk, "filler").open("wb", buffering=0) as filler:
+        while True:
+            filler.write(b"x" * 4096)
+
+
+def test_kills_fit_on_a_full_disk(small_disk: Path) -> None:
+    path = small_disk / "ledger.jsonl"
+    ledger = FileLedger(path, FakeClock())
+    ledger.note(EntryKind.EPOCH, ROUTE, text="first", at=AT)
+    fill(small_disk)
+    for number in range(50):
+        intent = Intent(id=f"i{number}", actor="ada", reason="broken")
+        ledger.kill(ROUTE, intent=intent, at=AT, floor=Latch(route=ROUTE))
+    assert FileLedger(path, FakeClock()).latches()[ROUTE].trip == 50
+    with pytest.raises(LedgerError, match="the disk is full"):
+        ledger.note(EntryKind.EPOCH, ROUTE, text="x" * 100_000, at=AT)
+    assert FileLedger(path, FakeClock()).latches()[ROUTE].trip == 50
+
+
+def test_a_flush_to_a_full_disk_is_refused_and_can_be_retried(small_disk: Path) -> None:
+    store = SqliteStore(small_disk / "x.db", clock=FakeClock())
+    fill(small_disk)
+    cells = {key(f"m{number}"): cell([1]) for number in range(200)}
+    with pytest.raises(StoreError, match="cannot grow, the disk is full"):
+        store.flush(batch(cells=cells))
+    (small_disk / "filler").unlink()
+    assert store.flush(batch(cells=cells))
+    assert len(store.evidence(ROUTE, attempt=1, trip=0).cells) == 200
+    store.close()

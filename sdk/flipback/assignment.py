@@ -1,7 +1,7 @@
 """Who was given which variant, by which flag, and why."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Role(StrEnum):
@@ -47,9 +47,10 @@ OTHER_VALUE = "other"
 NO_VALUE = "(none)"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assignment:
+class Assignment(NamedTuple):
     """A subject's variant with all that is needed to compare it, or not.
+
+    A tuple, because one is made per call and that is three times as quick.
 
     Attributes:
         variant: Name of the variant that serves.

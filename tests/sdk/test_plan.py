@@ -138,7 +138,8 @@ def test_the_same_promise_twice_is_a_mistake() -> None:
 
 
 def test_two_promises_about_one_metric_are_none() -> None:
-    both = [guardrail(), guardrail(limit=0.1), guardrail(fails_on="decrease")]
+    slo = guardrail(tolerance=None, limit=0.1)
+    both = [guardrail(), slo, guardrail(fails_on="decrease")]
     RolloutPlan.model_validate(table(guardrails=both), context=GATED)
 
 
@@ -217,6 +218,11 @@ def test_no_tolerance_at_all_and_an_absolute_limit_are_bounds(
     bound: dict[str, object],
 ) -> None:
     RolloutPlan.model_validate(table(guardrails=[guardrail(**bound)]), context=GATED)
+
+
+def test_a_bound_is_relative_or_absolute() -> None:
+    told = refusal(table(guardrails=[guardrail(tolerance=0.05, limit=0.02)]))
+    assert "`unfaithful` has a `limit` too" in told
 
 
 def test_a_warning_needs_no_bound() -> None:

@@ -102,9 +102,10 @@ class _Marker:
             place.put(self._add(marked))
 
     def _mark_split(self, place: Place, split: Fractional, *, randomized: bool) -> None:
+        chance = randomized or split.randomizes  # asked before marks tell twins apart
         for entry in split.well_formed:
             for inner in places(entry, 0, place.label, place.condition):
-                self.mark(inner, randomized=randomized or split.randomizes)
+                self.mark(inner, randomized=chance)
         if split.needs_targeting_key:
             place.put({"if": [{"var": TARGETING_KEY}, place.node, self._keyless()]})
 

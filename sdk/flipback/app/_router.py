@@ -164,6 +164,7 @@ class Router:
         provider = assembly.binding.provider_name
         parts = Parts(
             plan=plan,
+            metrics=plan.metrics,
             recorder=assembly.recorder,
             epochs=EpochBook(
                 plan,
@@ -172,6 +173,7 @@ class Router:
                     _version(variants, plan.control),
                     _version(variants, plan.candidate),
                 ),
+                opened=assembly.recorder.opened,
                 clock=assembly.ground.clock,
             ),
             keyring=assembly.keyring,

@@ -1,12 +1,13 @@
 """The command line: `flipback check | status | kill | release`."""
 
+import os
 import sys
 from collections.abc import Sequence
 
 from flipback.cli._arguments import Options
 from flipback.cli._exit import MEANING, ExitCode
 from flipback.cli._parser import COMMANDS, build_parser
-from flipback.cli._shell import Shell, complain
+from flipback.cli._shell import Shell, complain, warn
 from flipback.errors import FlipbackError
 
 
@@ -20,9 +21,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # argparse has said why, or printed its help
         return stop.code if isinstance(stop.code, int) else ExitCode.USAGE
     try:
-        return COMMANDS[options.command].run(options, Shell.of_this_process())
+        code = COMMANDS[options.command].run(options, Shell.of_this_process())
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _nobody_listens()
     except (FlipbackError, OSError) as error:
         return complain(error, as_json=options.json)
     except KeyboardInterrupt:
-        print("flipback: stopped; `flipback status` shows what is done", file=sys.stderr)
+        warn("stopped; `flipback status` shows what is done")
         return ExitCode.UNAVAILABLE
+    except Exception as error:
+        if sys.flags.dev_mode:
+            raise
+        warn(f"a fault of flipback: {error!r}; `python -X dev` shows where")
+        return ExitCode.UNAVAILABLE
+    return code
+
+
+def _nobody_listens() -> ExitCode:
+    """Close standard output quietly: `flipback status | head` is no fault."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return ExitCode.UNAVAILABLE

@@ -3,6 +3,7 @@
 import getpass
 import json
 import os
+import shlex
 import socket
 import sys
 from collections.abc import Mapping
@@ -42,7 +43,7 @@ def whoami() -> str:
     """Return `user@host`, also where the user id has no name."""
     try:
         user = getpass.getuser()
-    except (OSError, KeyError):  # 3.11 and 3.12 raise KeyError, later ones OSError
+    except (OSError, KeyError):  # which of them depends on the version of Python
         user = f"uid {os.getuid()}"
     return f"{user}@{socket.gethostname()}"
 
@@ -52,11 +53,21 @@ def say_json(value: object) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
 
 
+def warn(text: str) -> None:
+    """Say something on standard error, each line marked as ours."""
+    for line in text.splitlines():
+        print(f"flipback: {line}", file=sys.stderr)
+
+
 def complain(error: Exception, *, as_json: bool) -> ExitCode:
     """Say on standard error what went wrong; return the exit code for it."""
     code = ExitCode.USAGE if isinstance(error, ConfigError) else ExitCode.UNAVAILABLE
-    text = f"flipback: {error}".replace("\n", "\nflipback: ")
-    print(text, file=sys.stderr)
+    warn(str(error))
     if as_json:
         say_json({"exit": int(code), "error": str(error)})
     return code
+
+
+def release_command(route: str, trip: int) -> str:
+    """Return the command that releases exactly this trip."""
+    return f"flipback release {shlex.quote(route)} --trip {trip} --reason '...'"

@@ -4,9 +4,9 @@ from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
+from flipback.app._open import open_flags
 from flipback.cli._arguments import Command, Options
 from flipback.cli._exit import ExitCode
-from flipback.cli._services import open_flags
 from flipback.cli._shell import Shell, say_json
 from flipback.config import (
     Note,

@@ -1,18 +1,19 @@
 """`flipback kill`: control serves everybody until a person releases the trip."""
 
 from argparse import ArgumentParser
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict
+from typing import NoReturn
 
 from flipback.app import Operator
 from flipback.cli._arguments import Command, Options, said, seconds
 from flipback.cli._exit import ExitCode
-from flipback.cli._shell import Shell, say_json, warn, whoami
+from flipback.cli._shell import Shell, release_command, say_json, warn, whoami
 from flipback.config import Reading, read_settings
 from flipback.control import Delivered, KillReport
 from flipback.errors import ConfigError, Mistake
-from flipback.plan import nearest
+from flipback.plan import Problem, nearest
 
 
 def _declare(parser: ArgumentParser) -> None:
@@ -49,21 +50,23 @@ def _declare(parser: ArgumentParser) -> None:
 
 def _run(options: Options, shell: Shell) -> ExitCode:
     reading = read_settings(shell.config(options.config))
-    routes = _routes(options, reading)
     for mistake in reading.mistakes:
         warn(str(mistake))
-    with closing(Operator.open(reading.settings, shell.clock)) as operator:
+    routes = _routes(options, reading)
+    with closing(Operator.open(reading.settings, clock=shell.clock)) as operator:
         reports = operator.kill(
             routes,
             reason=options.reason,
             actor=options.actor or whoami(),
             wait_s=options.wait,
         )
+    missed = reading.nameless if options.all else ()
+    code = _exit_code(reports, missed)
     if options.json:
-        say_json(_as_json(reports))
+        say_json(_as_json(reports, missed, code))
     else:
-        _print(reports, planned={plan.route for plan in reading.settings.plans})
-    return exit_code(reports)
+        _print(reports, missed, reading)
+    return code
 
 
 KILL = Command(
@@ -76,45 +79,108 @@ KILL = Command(
 
 def _routes(options: Options, reading: Reading) -> Sequence[str]:
     """Return what to kill; a route that is named is killed even if nobody plans it."""
-    if options.routes:
-        return list(dict.fromkeys(options.routes))
     plans = reading.settings.plans
-    if options.variant is None:
-        return [*(plan.route for plan in plans), *reading.unplanned]
-    found = [plan.route for plan in plans if plan.candidate == options.variant]
-    if not found:
-        known = {plan.candidate for plan in plans}
-        raise ConfigError([_no_such_candidate(reading, options.variant, known)])
-    return found
+    if options.variant is not None:
+        found = [plan.route for plan in plans if plan.candidate == options.variant]
+        return found or _refuse(reading, "--variant", _no_candidate(options, reading))
+    if options.all:
+        routes = [*(plan.route for plan in plans), *reading.unplanned]
+        none = Problem(problem="no plan names a route", remedy="name the route to kill")
+        return list(dict.fromkeys(routes)) or _refuse(reading, "--all", none)
+    return list(dict.fromkeys(options.routes))
 
 
-def _no_such_candidate(reading: Reading, variant: str, known: set[str]) -> Mistake:
-    names = ", ".join(sorted(known)) or "none"
-    return Mistake(
-        file=str(reading.settings.path),
-        table="",
-        key="--variant",
-        problem=f"no plan rolls out {variant!r}",
-        remedy=nearest(variant, known, otherwise=f"candidates are: {names}"),
+def _no_candidate(options: Options, reading: Reading) -> Problem:
+    known = sorted({plan.candidate for plan in reading.settings.plans})
+    names = f"candidates are: {', '.join(known) or 'none'}"
+    return Problem(
+        problem=f"no plan rolls out {options.variant!r}",
+        remedy=nearest(str(options.variant), known, otherwise=names),
     )
 
 
-def exit_code(reports: Sequence[KillReport]) -> ExitCode:
-    """Return the code of the worst report: a kill that a crash forgets comes first."""
+def _refuse(reading: Reading, option: str, found: Problem) -> NoReturn:
+    raise ConfigError(
+        [
+            Mistake(
+                file=str(reading.settings.path),
+                table="",
+                key=option,
+                problem=found.problem,
+                remedy=found.remedy,
+            )
+        ]
+    )
+
+
+def _exit_code(reports: Sequence[KillReport], missed: Sequence[str]) -> ExitCode:
+    """Return the code of the worst that is so; a kill that a crash undoes is worst."""
     if not all(report.durable for report in reports):
         return ExitCode.NOT_DURABLE
     if not all(report.flag is Delivered.APPLIED for report in reports):
         return ExitCode.LOCAL_ONLY
-    if not all(report.acknowledged >= report.processes for report in reports):
+    if not all(map(_obeyed, reports)):
         return ExitCode.UNACKNOWLEDGED
-    return ExitCode.OK
+    return ExitCode.MISTAKES if missed else ExitCode.OK
 
 
-def _as_json(reports: Sequence[KillReport]) -> object:
+def _obeyed(report: KillReport) -> bool:
+    return report.stored and report.acknowledged >= report.processes
+
+
+def _as_json(
+    reports: Sequence[KillReport], missed: Sequence[str], code: ExitCode
+) -> object:
     return {
-        "exit": int(exit_code(reports)),
+        "exit": int(code),
         "kills": [
-            {**asdict(report), "release": release_command(report.latch)}
+            {
+                **asdict(report),
+                "release": release_command(report.latch.route, report.latch.trip),
+            }
             for report in reports
         ],
+        "missed_files": list(missed),
     }
+
+
+def _print(
+    reports: Sequence[KillReport], missed: Sequence[str], reading: Reading
+) -> None:
+    for report in reports:
+        latch = report.latch
+        print(f"{latch.route}: killed by trip {latch.trip}; control serves")
+        print(f"  ledger: {'written' if report.durable else 'NOT WRITTEN'}")
+        print(f"  store: {'written' if report.stored else 'NOT WRITTEN'}")
+        print(f"  flag service: {_flag(report, reading)}")
+        print(f"  processes: {_processes(report)}")
+        if report.problem:
+            print(f"  problem: {report.problem}")
+        print(f"  release it with: {release_command(latch.route, latch.trip)}")
+    for file in missed:
+        print(f"NOT KILLED: the route of {file}, which cannot be read; name the route")
+
+
+def _processes(report: KillReport) -> str:
+    if not report.processes:
+        return "none is running"
+    return f"{report.acknowledged} of {report.processes} acknowledged"
+
+
+def _flag(report: KillReport, reading: Reading) -> str:
+    route = report.latch.route
+    if route in reading.unplanned:
+        return "NOT TOLD, the plan of this route cannot be used"
+    planned = [plan.route for plan in reading.settings.plans]
+    if route not in planned:
+        hint = nearest(route, planned, otherwise="check its name")
+        return f"NOT TOLD, NO PLAN NAMES THIS ROUTE; {hint}"
+    match report.flag:
+        case Delivered.APPLIED:
+            return "applied"
+        case Delivered.PENDING:
+            return "NOT APPLIED YET, running processes go on trying"
+        case Delivered.BLOCKED:
+            return "REFUSED, the kill stays local until it is allowed"
+        case Delivered.NO_WRITER:
+            return "NOT TOLD, it cannot be written from here"

@@ -41,12 +41,14 @@ class Reading:
         files: The names of the usable plans' files, in the plans' order.
         unplanned: Routes whose plans have mistakes: they can be killed, but their
             flag is not known.
+        nameless: Plan files of which not even the route can be read.
         mistakes: Everything wrong in all files.
     """
 
     settings: Settings
     files: tuple[str, ...]
     unplanned: tuple[str, ...]
+    nameless: tuple[str, ...]
     mistakes: tuple[Mistake, ...]
 
 
@@ -86,6 +88,9 @@ def read_settings(path: Path) -> Reading:
             for found in read
             if found.plan is None and isinstance(found.route, str)
         ),
+        nameless=tuple(
+            found.file for found in read if not isinstance(found.route, str)
+        ),
         mistakes=tuple(mistakes),
     )
 
@@ -119,7 +124,7 @@ def _plan_files(
     found = {pattern: _matches(path.parent, pattern) for pattern in patterns}
     mistakes.extend(_no_match(path, pattern) for pattern in found if not found[pattern])
     for plan_path in dict.fromkeys(chain.from_iterable(found.values())):
-        yield from _plan_file(plan_path, mistakes)
+        yield _plan_file(plan_path, mistakes)
 
 
 def _matches(base: Path, pattern: str) -> Sequence[Path]:
@@ -127,11 +132,10 @@ def _matches(base: Path, pattern: str) -> Sequence[Path]:
     return [base / name for name in sorted(names)]
 
 
-def _plan_file(path: Path, mistakes: list[Mistake]) -> Iterator[PlanFile]:
+def _plan_file(path: Path, mistakes: list[Mistake]) -> PlanFile:
     table = _toml(path, mistakes)
-    if table is not None:
-        plan = _parsed(table, RolloutPlan, path, mistakes)
-        yield PlanFile(file=shown(path), route=table.get("route"), plan=plan)
+    plan = None if table is None else _parsed(table, RolloutPlan, path, mistakes)
+    return PlanFile(file=shown(path), route=(table or {}).get("route"), plan=plan)
 
 
 def _no_match(path: Path, pattern: str) -> Mistake:

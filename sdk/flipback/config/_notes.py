@@ -48,10 +48,9 @@ def _hypothesis(plan: RolloutPlan) -> Found:
 
 
 def _stages(stages: Sequence[Stage]) -> Found:
-    for number, stage in enumerate(stages, start=1):
-        for key, text in _STAGE_KEYS.items():
-            if key in stage.model_fields_set:
-                yield f"stages[{number}]", key, text
+    for key, text in _STAGE_KEYS.items():
+        if any(key in stage.model_fields_set for stage in stages):
+            yield "stages", key, text
 
 
 def _guardrails(guardrails: Sequence[Guardrail]) -> Found:

@@ -111,14 +111,14 @@ def guardrail_problems(
     Args:
         guardrails: As written, in their order.
         cohorts: The declared cohorts, None where that table is wrong itself.
-        gated: Whether each guardrail that acts must state its margin.
+        gated: Whether each guardrail must state one margin.
     """
     declared = None if cohorts is None else list(spelled(cohorts))
     for index, guardrail in enumerate(guardrails):
         yield from below(index, _repeated(guardrail, guardrails[:index]))
         yield from below(index, _bounds(guardrail))
         if gated:
-            yield from below(index, _boundless(guardrail))
+            yield from below(index, _unclear(guardrail))
         if declared is not None:
             yield from below(index, _unwatchable(guardrail, declared))
 
@@ -154,7 +154,14 @@ def _bounds(guardrail: Guardrail) -> Iterator[Problem]:
         )
 
 
-def _boundless(guardrail: Guardrail) -> Iterator[Problem]:
+def _unclear(guardrail: Guardrail) -> Iterator[Problem]:
+    if guardrail.tolerance is not None and guardrail.limit is not None:
+        yield Problem(
+            at=("tolerance",),
+            problem=f"`{guardrail.metric}` has a `limit` too, which does not depend on "
+            "control",
+            remedy="keep one of them; two guardrails may guard one metric",
+        )
     acts = guardrail.on_fail is not OnFail.WARN
     if acts and guardrail.tolerance is None and guardrail.limit is None:
         yield Problem(

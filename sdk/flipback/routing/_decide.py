@@ -1,6 +1,7 @@
 """Decide who is served what: kill first, then the flag, in doubt control."""
 
-import secrets
+import os
+import random
 from collections.abc import Callable, Container
 
 from openfeature.evaluation_context import EvaluationContext
@@ -17,6 +18,12 @@ from flipback.routing._context import attribute, current_scope, targeting_key
 from flipback.routing._flag import Evaluated, FlagReader
 from flipback.routing._parts import Parts
 from flipback.routing._standing import Standing, Switch
+
+
+# Names of decisions need to be unique, not secret: receipts are signed. An instance
+# of our own, because applications seed the global one.
+_ids = random.Random()  # noqa: S311 - see above
+os.register_at_fork(after_in_child=_ids.seed)
 
 
 class Decider:
@@ -134,7 +141,7 @@ class Decider:
             stage=standing.stage,
             cohorts=cohorts,
             subject=subject,
-            decision_id=secrets.token_hex(8),
+            decision_id=f"{_ids.getrandbits(64):016x}",
         )
 
     def _unit(self, user: EvaluationContext) -> str | None:

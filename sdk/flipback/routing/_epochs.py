@@ -13,7 +13,7 @@ _DIGITS = 16
 
 
 class EpochBook:
-    """The epochs that this process has met on one route.
+    """The epochs of one route, as this process meets them.
 
     Every process computes the same digest alone, from what it evaluates with:
     there is no counter to agree on, and a restart changes nothing.
@@ -25,14 +25,15 @@ class EpochBook:
         *,
         provider: str,
         versions: Callable[[], tuple[str, str]],
+        opened: Callable[[Epoch], None],
         clock: Clock,
     ) -> None:
         self._plan = plan
         self._provider = provider
         self._versions = versions
+        self._opened = opened
         self._clock = clock
         self._digests: dict[tuple[int, int, str], str] = {}
-        self.known: dict[str, Epoch] = {}
 
     def digest(self, standing: Standing, flag_version: str | None) -> str:
         """Return the digest of the epoch that a decision made now belongs to.
@@ -66,12 +67,14 @@ class EpochBook:
         )
         described = "; ".join(parts)
         digest = hashlib.sha256(described.encode()).hexdigest()[:_DIGITS]
-        self.known[digest] = Epoch(
-            digest=digest,
-            route=self._plan.route,
-            attempt=attempt,
-            trip=trip,
-            described=described,
+        self._opened(
+            Epoch(
+                digest=digest,
+                route=self._plan.route,
+                attempt=attempt,
+                trip=trip,
+                described=described,
+            )
         )
         self._digests[key] = digest
         return digest

@@ -1,8 +1,7 @@
 """Ask an OpenFeature flag which variant a subject gets."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from openfeature.client import OpenFeatureClient
 from openfeature.evaluation_context import EvaluationContext
@@ -20,13 +19,12 @@ _ERRORS = {
     ErrorCode.TYPE_MISMATCH: Reason.TYPE_MISMATCH,
     ErrorCode.TARGETING_KEY_MISSING: Reason.NO_TARGETING_KEY,
 }
-_REASONS = {reason.value: reason for reason in Reason}
+_REASONS = {reason.value.upper(): reason for reason in Reason}
 RULE = "rule"
 VERSION = "version"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluated:
+class Evaluated(NamedTuple):
     """What the flag said.
 
     Attributes:
@@ -55,6 +53,7 @@ class FlagReader:
     def __init__(self, plan: RolloutPlan, client: OpenFeatureClient) -> None:
         self._key = plan.flag
         self._plan = plan
+        self._plain = not plan.values and plan.variant_key is None
         self._default, self._ask = _typed(plan, client)
 
     def evaluate(self, user: EvaluationContext) -> Evaluated:
@@ -64,18 +63,24 @@ class FlagReader:
         rule, version = metadata.get(RULE), metadata.get(VERSION)
         failed = details.error_code is not None
         return Evaluated(
-            name=None if failed else variant_named_by(self._plan, details.value),
+            name=None if failed else self._name(details.value),
             reason=_reason(details),
             rule=None if rule is None else str(rule),
             version=None if version is None else str(version),
             problem=details.error_message or "" if failed else "",
         )
 
+    def _name(self, value: object) -> str | None:
+        if self._plain and isinstance(value, str):
+            return value
+        return variant_named_by(self._plan, value)
+
 
 def _reason(details: FlagEvaluationDetails[Any]) -> Reason:
     if details.error_code is not None:
         return _ERRORS.get(details.error_code, Reason.ERROR)
-    return _REASONS.get(str(details.reason).lower(), Reason.UNKNOWN)
+    said = details.reason
+    return _REASONS.get(said, Reason.UNKNOWN) if said else Reason.UNKNOWN
 
 
 # Any: one flag has one type, but which is known only from the plan.

@@ -5,11 +5,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 
+from openfeature.evaluation_context import EvaluationContext
+
 from flipback.assignment import EVERYBODY, Assignment, Role
 from flipback.errors import RouteError
 from flipback.exposure import BUCKETS, CellKey, LateOutcome
 from flipback.plan import RolloutPlan, nearest
 from flipback.ports import Clock
+from flipback.routing._context import targeting_key
 from flipback.routing._epochs import EpochBook
 from flipback.routing._exchange import Exchange
 from flipback.routing._faults import Faults
@@ -27,6 +30,7 @@ class Parts:
     """One route's collaborators; nothing in here raises while a call is served."""
 
     plan: RolloutPlan
+    metrics: frozenset[str]
     recorder: Recorder
     epochs: EpochBook
     keyring: Keyring
@@ -39,8 +43,6 @@ class Parts:
     def expose(self, assignment: Assignment) -> None:
         """Count one exposure."""
         try:
-            if assignment.randomized:
-                self.recorder.opened(self.epochs.known[assignment.epoch])
             self.recorder.expose(self.plan.route, assignment)
             if self.events.per_call:
                 self.events.exposure(self.plan.route, assignment)
@@ -53,14 +55,15 @@ class Parts:
         return Exchange(
             self.plan.route,
             assignment,
-            metrics=self.plan.metrics,
+            metrics=self.metrics,
             sign=self.keyring.issue,
             faults=self.faults,
         )
 
-    def span(self, assignment: Assignment, key: str | None) -> CallSpan:
+    def span(self, assignment: Assignment, user: EvaluationContext) -> CallSpan:
         """Start the call span."""
         try:
+            key = targeting_key(user) if self.tracer.shows_keys else None
             return self.tracer.begin(self.plan.route, assignment, key)
         except Exception as error:  # noqa: BLE001 - telemetry must not fail a call
             self.faults.note(self.plan.route, _FAULT, repr(error))

@@ -61,6 +61,7 @@ class Recorder:
         self._writer = writer
         self._events = {route: plan.events for route, plan in plans.items()}
         self._due = due
+        self._epochs: dict[str, Epoch] = {}
         self.after_fork(writer)
 
     def after_fork(self, writer: str) -> None:
@@ -69,7 +70,6 @@ class Recorder:
         self._lock = threading.Lock()
         self._sequence = 0
         self._groups: dict[_GroupKey, _Group] = {}
-        self._epochs: dict[str, Epoch] = {}
         self._late: list[LateOutcome] = []
         self._excluded: dict[tuple[str, str], int] = {}
         self.candidate_exposures: dict[str, int] = {}

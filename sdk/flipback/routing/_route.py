@@ -11,7 +11,7 @@ from typing_extensions import ParamSpec, TypeVar, override
 from flipback.assignment import Assignment, Role
 from flipback.errors import RouteError
 from flipback.plan import OnError, RolloutPlan
-from flipback.routing._context import current_context, targeting_key
+from flipback.routing._context import current_context
 from flipback.routing._decide import Decider
 from flipback.routing._exchange import Exchange, Serving
 from flipback.routing._parts import Parts
@@ -157,7 +157,7 @@ class Route(Generic[P, R]):
                 f"@route.variant({self.plan.control!r})"
             )
         exchange = self._parts.begin(assignment)
-        span = self._parts.span(assignment, targeting_key(user))
+        span = self._parts.span(assignment, user)
         try:
             return self._serve(variant, exchange, span, *args, **kwargs)
         finally:

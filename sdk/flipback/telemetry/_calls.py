@@ -35,6 +35,11 @@ class _Alike(NamedTuple):
     attempt: int
 
 
+def _no_sdk() -> bool:
+    """Return whether nobody set up tracing, so that a span would be for nobody."""
+    return isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+
+
 class CallSpan:
     """The span of one call, ended exactly once."""
 
@@ -80,6 +85,7 @@ class CallTracer:
     def __init__(self, settings: TelemetrySettings) -> None:
         self._spans = settings.spans
         self._context_id = settings.context_id
+        self.shows_keys = settings.context_id is ContextId.PLAIN
         self._tracer = trace.get_tracer(
             "flipback", version("flipback"), schema_url=semconv.SCHEMA_URL
         )
@@ -95,6 +101,8 @@ class CallTracer:
                 if span.is_recording():
                     span.set_attributes(self._attributes(route, assignment, key))
                 return CallSpan(span, None)
+            case Spans.CREATE if _no_sdk():
+                return _NO_SPAN
             case Spans.CREATE:
                 return self._create(route, assignment, key)
 

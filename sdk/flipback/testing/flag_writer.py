@@ -78,6 +78,7 @@ class FlagWriterContract:
         bench.provider.shutdown()
 
     def test_a_split_reads_as_it_was_written(self, bench: FlagWriterBench) -> None:
+        """Whatever the service counts weights in."""
         assert bench.writer.read(bench.ref).split == _split(bench, 10_000)
         _ramp(bench, 12_345)
         assert bench.writer.read(bench.ref).split == _split(bench, 12_345)
@@ -85,6 +86,7 @@ class FlagWriterContract:
     def test_a_ramp_reaches_the_share_that_it_names(
         self, bench: FlagWriterBench, client: OpenFeatureClient
     ) -> None:
+        """Exactly at both ends, and within four deviations between them."""
         for share in (0, 25_000, SCALE):
             _ramp(bench, share)
             expected = len(USERS) * share / SCALE
@@ -95,6 +97,7 @@ class FlagWriterContract:
     def test_a_growing_share_keeps_everybody_whom_it_had(
         self, bench: FlagWriterBench, client: OpenFeatureClient
     ) -> None:
+        """Nobody is thrown back and forth by a ramp."""
         before: set[str] = set()
         for share in (1_000, 5_000, 25_000, 50_000, SCALE):
             _ramp(bench, share)
@@ -105,6 +108,7 @@ class FlagWriterContract:
     def test_a_kill_reaches_everybody_and_those_whom_a_rule_pins(
         self, bench: FlagWriterBench, client: OpenFeatureClient
     ) -> None:
+        """A rule of the product team is no way around a kill."""
         assert _served(bench, client)[bench.pinned] == bench.candidate
         _kill(bench)
         assert set(_served(bench, client).values()) == {bench.control}
@@ -112,12 +116,14 @@ class FlagWriterContract:
     def test_a_kill_lands_though_the_flag_moved_since_it_was_read(
         self, bench: FlagWriterBench, client: OpenFeatureClient
     ) -> None:
+        """The safe direction is unconditional."""
         bench.writer.read(bench.ref)
         bench.edit_by_hand()
         _kill(bench)
         assert set(_served(bench, client).values()) == {bench.control}
 
     def test_a_kill_sent_again_changes_nothing(self, bench: FlagWriterBench) -> None:
+        """A kill is a state: it is retried until it is known to hold."""
         first = bench.writer.kill(bench.ref, control=bench.control, intent=INTENT)
         killed = bench.content()
         again = bench.writer.kill(bench.ref, control=bench.control, intent=INTENT)
@@ -128,11 +134,13 @@ class FlagWriterContract:
     def test_a_ramp_after_a_human_edit_is_a_conflict(
         self, bench: FlagWriterBench
     ) -> None:
+        """People win over a decision on what they have changed."""
         stale = bench.writer.read(bench.ref).version
         bench.edit_by_hand()
         _assert_conflict(bench, stale)
 
     def test_a_ramp_after_a_kill_is_a_conflict(self, bench: FlagWriterBench) -> None:
+        """A ramp that was under way cannot undo a kill."""
         stale = bench.writer.read(bench.ref).version
         _kill(bench)
         _assert_conflict(bench, stale)
@@ -140,6 +148,7 @@ class FlagWriterContract:
     def test_a_restore_is_exact_for_every_user(
         self, bench: FlagWriterBench, client: OpenFeatureClient
     ) -> None:
+        """A drill leaves no trace."""
         before, snapshot = _served(bench, client), bench.writer.read(bench.ref)
         killed = _kill(bench)
         bench.writer.restore(snapshot, expect=killed, intent=INTENT)
@@ -149,6 +158,7 @@ class FlagWriterContract:
     def test_a_restore_without_the_candidate_shows_it_to_nobody(
         self, bench: FlagWriterBench, client: OpenFeatureClient
     ) -> None:
+        """Releasing a kill shows nobody the candidate."""
         snapshot = bench.writer.read(bench.ref)
         bench.writer.restore(
             snapshot, expect=_kill(bench), intent=INTENT, without=bench.candidate
@@ -159,6 +169,7 @@ class FlagWriterContract:
     def test_a_restore_after_a_human_edit_is_a_conflict(
         self, bench: FlagWriterBench
     ) -> None:
+        """People win here too."""
         snapshot = bench.writer.read(bench.ref)
         killed = _kill(bench)
         bench.edit_by_hand()
@@ -171,6 +182,7 @@ class FlagWriterContract:
     def test_the_audit_names_intent_actor_and_reason(
         self, bench: FlagWriterBench
     ) -> None:
+        """So that people find the decision behind an edit."""
         if not bench.writer.capabilities.comments:
             pytest.skip("this service takes no comments")
         _kill(bench)
@@ -184,17 +196,20 @@ class FlagWriterContract:
     def test_a_bad_split_never_reaches_the_service(
         self, bench: FlagWriterBench, control: int, candidate: int
     ) -> None:
+        """Services take many of these, and then serve nonsense."""
         split = {bench.control: control, bench.candidate: candidate}
         _assert_invalid(bench, split)
 
     def test_a_split_with_an_unknown_variant_is_not_written(
         self, bench: FlagWriterBench
     ) -> None:
+        """Nor is a part of it."""
         _assert_invalid(bench, {bench.control: 90_000, "no-such-variant": 10_000})
 
     def test_a_kill_to_an_unknown_variant_names_the_known_ones(
         self, bench: FlagWriterBench
     ) -> None:
+        """The message is read in a hurry."""
         before = bench.content()
         with pytest.raises(FlagWriteError, match=bench.control) as caught:
             bench.writer.kill(bench.ref, control="no-such-variant", intent=INTENT)
@@ -204,6 +219,7 @@ class FlagWriterContract:
     def test_of_eight_ramps_at_once_exactly_one_wins(
         self, bench: FlagWriterBench
     ) -> None:
+        """The others get a conflict and change nothing."""
         if bench.writer.capabilities.cas is not CompareAndSet.ATOMIC:
             pytest.skip("this service cannot refuse a write atomically")
         version = bench.writer.read(bench.ref).version
@@ -222,6 +238,7 @@ class FlagWriterContract:
     def test_a_flag_that_is_not_there_is_not_found(
         self, bench: FlagWriterBench
     ) -> None:
+        """It can be neither read nor managed."""
         absent = FlagRef(
             key="no-such-flag",
             environment=bench.ref.environment,
@@ -236,6 +253,7 @@ class FlagWriterContract:
     def test_a_preflight_passes_the_flag_and_mentions_its_pins(
         self, bench: FlagWriterBench
     ) -> None:
+        """What a ramp does not reach is said, and nothing is changed."""
         before = bench.content()
         issues = bench.writer.preflight(bench.ref, control=bench.control)
         assert not any(issue.blocks for issue in issues)
@@ -245,6 +263,7 @@ class FlagWriterContract:
     def test_a_preflight_blocks_a_control_that_is_no_variant(
         self, bench: FlagWriterBench
     ) -> None:
+        """No kill could be sent."""
         issues = bench.writer.preflight(bench.ref, control="no-such-variant")
         assert any(issue.blocks for issue in issues)
 

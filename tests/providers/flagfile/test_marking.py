@@ -3,9 +3,6 @@
 import json
 from pathlib import Path
 
-from flipback_providers.flagfile._document import parse
-from flipback_providers.flagfile._flags import Flags, load
-from flipback_providers.flagfile._validation import OPERATORS
 from hypothesis import given
 from hypothesis import strategies as st
 from openfeature.contrib.tools.flagd.core import FlagdCore
@@ -13,6 +10,10 @@ from openfeature.contrib.tools.flagd.core.targeting.targeting import (
     OPERATORS as FLAGD_OPERATORS,
 )
 from openfeature.evaluation_context import EvaluationContext
+
+from flipback_providers.flagfile._document import parse
+from flipback_providers.flagfile._flags import Flags, load
+from flipback_providers.flagfile._validation import OPERATORS
 
 
 NAMES = ("v1", "v2", "v3", "true", "false", "1")
@@ -37,9 +38,7 @@ buckets = st.sampled_from(
         ["constant"],
     ]
 )
-weights = st.one_of(
-    st.integers(0, 100_000), st.just({"if": [{"var": "age"}, 30, 70]})
-)
+weights = st.one_of(st.integers(0, 100_000), st.just({"if": [{"var": "age"}, 30, 70]}))
 
 
 def splits(nodes: st.SearchStrategy[object]) -> st.SearchStrategy[object]:

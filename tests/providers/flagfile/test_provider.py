@@ -3,7 +3,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from flipback_providers.flagfile import FlagFileProvider, open_service
 from openfeature.evaluation_context import EvaluationContext
 from openfeature.exception import (
     FlagNotFoundError,
@@ -11,6 +10,8 @@ from openfeature.exception import (
     TypeMismatchError,
 )
 from openfeature.flag_evaluation import FlagResolutionDetails, Reason
+
+from flipback_providers.flagfile import FlagFileProvider, open_service
 
 
 Open = Callable[..., FlagFileProvider]
@@ -119,8 +120,8 @@ def test_a_computed_variant_is_served_and_names_no_rule(opened: Open) -> None:
 
 
 def test_a_split_in_an_evaluator_is_seen_through(opened: Open) -> None:
-    evaluators = {"half": {"fractional": [{"$ref": "unit"}, ["v1"], ["v2"]]}}
-    evaluators["unit"] = {"var": "tenant"}  # type: ignore[assignment] # JSON of any shape
+    split: Flag = {"fractional": [{"$ref": "unit"}, ["v1"], ["v2"]]}
+    evaluators: Flag = {"half": split, "unit": {"var": "tenant"}}
     provider = opened(flag({"$ref": "half"}), **{"$evaluators": evaluators})
     assert answer(provider, key=None, tenant="acme").reason is Reason.SPLIT
 
@@ -202,7 +203,10 @@ def test_a_changed_object_is_the_callers_alone(opened: Open) -> None:
         assert isinstance(value, dict)
         value["models"].append("mine")
     mine: list[str] = []
-    assert opened(flag(state="DISABLED")).resolve_object_details("route", mine).value is mine
+    assert (
+        opened(flag(state="DISABLED")).resolve_object_details("route", mine).value
+        is mine
+    )
 
 
 def test_boolean_leaves_name_the_variants_true_and_false(opened: Open) -> None:

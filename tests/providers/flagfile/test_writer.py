@@ -18,6 +18,7 @@ from flipback_providers.flagfile import FlagFileProvider, FlagFileWriter
 
 REF = FlagRef(key="summarizer")
 INTENT = Intent(id="i-1", actor="eve", reason="test")
+BUCKET = {"cat": [{"var": "$flagd.flagKey"}, {"var": "targetingKey"}]}
 DOCUMENT = {
     "$schema": "https://flagd.dev/schema/v0/flags.json",
     "metadata": {"team": "ranking"},
@@ -32,18 +33,7 @@ DOCUMENT = {
                 "if": [
                     {"$ref": "insider"},
                     "v2",
-                    {
-                        "fractional": [
-                            {
-                                "cat": [
-                                    {"var": "$flagd.flagKey"},
-                                    {"var": "targetingKey"},
-                                ]
-                            },
-                            ["v1", 90],
-                            ["v2", 10],
-                        ]
-                    },
+                    {"fractional": [BUCKET, ["v1", 90], ["v2", 10]]},
                 ]
             },
         },
@@ -270,29 +260,40 @@ def test_preflight_says_what_is_wrong_with_the_flag(
     assert any(problem in issue.problem and issue.blocks for issue in issues)
 
 
-_RIVAL = """
-import sys
+_RACE = """
+import os, sys
 from pathlib import Path
-from flipback.errors import FlagWriteError
+from flipback.errors import FlagProblem, FlagWriteError
 from flipback.ports import FlagRef, Intent, Version
 from flipback.testing import FakeClock
 from flipback_providers.flagfile import FlagFileWriter
 
-path, token, share = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-writer = FlagFileWriter(path, clock=FakeClock(), patience_s=30)
-print("ready", flush=True)
-sys.stdin.readline()
-try:
-    writer.set_split(
-        FlagRef(key="summarizer"),
-        {"v1": 100_000 - share, "v2": share},
-        expect=Version(token=token, scope="flag"),
-        intent=Intent(id=str(share), actor="rival", reason="race"),
-    )
-except FlagWriteError as error:
-    print(error.kind)
-else:
-    print("won")
+path, token = Path(sys.argv[1]), sys.argv[2]
+
+def ramp(share):
+    writer = FlagFileWriter(path, clock=FakeClock(), patience_s=30)
+    try:
+        writer.set_split(
+            FlagRef(key="summarizer"),
+            {"v1": 100_000 - share, "v2": share},
+            expect=Version(token=token, scope="flag"),
+            intent=Intent(id=str(share), actor="rival", reason="race"),
+        )
+    except FlagWriteError as error:
+        return 1 if error.kind is FlagProblem.CONFLICT else 2
+    return 0
+
+gate, opener = os.pipe()
+children = []
+for number in range(8):
+    child = os.fork()
+    if not child:
+        os.close(opener)
+        os.read(gate, 1)  # returns in all of them as the gate's other end closes
+        os._exit(ramp(20_000 + number))
+    children.append(child)
+os.close(opener)
+print(*(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children))
 """
 
 
@@ -300,24 +301,12 @@ def test_of_eight_processes_with_one_version_exactly_one_wins(
     path: Path, writer: FlagFileWriter
 ) -> None:
     token = writer.read(REF).version.token
-    rivals = [
-        subprocess.Popen(
-            [sys.executable, "-c", _RIVAL, path, token, str(20_000 + number)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(8)
-    ]
-    ready = [rival.stdout.readline() for rival in rivals if rival.stdout]
-    assert ready == ["ready\n"] * 8
-    for rival in rivals:
-        assert rival.stdin is not None
-        rival.stdin.write("go\n")
-        rival.stdin.flush()
-    results = [rival.communicate()[0].strip() for rival in rivals]
-    assert sorted(results) == ["conflict"] * 7 + ["won"]
-    winner = 20_000 + results.index("won")
+    raced = subprocess.run(  # noqa: S603 - our own script
+        [sys.executable, "-c", _RACE, path, token], capture_output=True, check=True
+    )
+    results = raced.stdout.split()
+    assert sorted(results) == [b"0"] + [b"1"] * 7
+    winner = 20_000 + results.index(b"0")
     assert writer.read(REF).split == {"v1": 100_000 - winner, "v2": winner}
 
 
@@ -341,7 +330,9 @@ def test_a_crash_before_the_rename_leaves_the_old_file_whole_and_unlocked(
     path: Path, writer: FlagFileWriter
 ) -> None:
     before = path.read_bytes()
-    crashed = subprocess.run([sys.executable, "-c", _CRASH, path], check=False)
+    crashed = subprocess.run(  # noqa: S603 - our own script
+        [sys.executable, "-c", _CRASH, path], check=False
+    )
     assert crashed.returncode == 9
     assert path.read_bytes() == before
     assert writer.kill(REF, control="v1", intent=INTENT).raced is False

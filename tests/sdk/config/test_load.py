@@ -225,8 +225,8 @@ def test_two_plans_for_one_route_are_a_mistake(
     write("rollouts/z.toml", plan_text)
     assert told(config) == [
         (
-            "rollouts/z.toml: route: 'summarizer' is planned in rollouts/summarizer.toml"
-            " too; a route has one plan: remove one of the two"
+            "rollouts/z.toml: route: 'summarizer' is planned in "
+            "rollouts/summarizer.toml too; a route has one plan: remove one of the two"
         )
     ]
 
@@ -252,11 +252,13 @@ def test_the_acts_of_an_emergency_need_no_other_routes_plan(
     config: Path, write: Write
 ) -> None:
     write("rollouts/broken.toml", 'route = "fraud"')
+    write("rollouts/torn.toml", 'route = "chat')
     write("flipback.toml", 'store = "sqlite:kept.db"\n[guard]\nrun = 1')
     reading = read_settings(config)
     assert [plan.route for plan in reading.settings.plans] == ["summarizer"]
     assert reading.files == ("rollouts/summarizer.toml",)
     assert reading.unplanned == ("fraud",)
+    assert reading.nameless == ("rollouts/torn.toml",)
     assert reading.settings.store == "sqlite:kept.db"
     assert reading.settings.guard.run == "thread"
     assert reading.mistakes

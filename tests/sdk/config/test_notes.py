@@ -22,10 +22,10 @@ def test_every_key_without_effect_is_told() -> None:
     notes = notes_on(plan, "p.toml")
     assert [(note.table, note.key) for note in notes] == [
         ("", "hypothesis"),
-        ("stages[1]", "shadow"),
-        ("stages[1]", "window"),
-        ("stages[2]", "weight"),
-        ("stages[2]", "min_exposures"),
+        ("stages", "weight"),
+        ("stages", "shadow"),
+        ("stages", "window"),
+        ("stages", "min_exposures"),
         ("guardrails[1]", "scope"),
         ("guardrails[2]", "on_fail"),
     ]

@@ -120,9 +120,7 @@ def test_errors_on_a_baseline_of_zero_are_caught() -> None:
     assert rate_engine([RateStratum(20, 0, 1000, 1000)]) > log(20)
 
 
-def test_five_failures_in_a_row_are_enough_at_one_percent_and_a_small_share_of_alpha() -> (
-    None
-):
+def test_five_failures_in_a_row_suffice_for_a_small_share_of_alpha() -> None:
     stratum = RateStratum(5, 10, 5, 500)
     assert rate_engine([stratum]) > log(44 / 0.05)
 

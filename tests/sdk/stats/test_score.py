@@ -1,16 +1,17 @@
 import json
 from array import array
 from pathlib import Path
-from typing import Any
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from flipback.exposure import BUCKETS, Cell
-from flipback.stats import Harm, (
+from flipback.stats import (
     Arm,
+    Harm,
     Pair,
     normal_mixture,
     score_against_limit,

@@ -1,8 +1,10 @@
+import fcntl
 import hashlib
 import json
 from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
 from flipback.errors import LedgerError
 from flipback.latch import Latch
@@ -211,6 +213,26 @@ def test_a_ledger_that_was_moved_away_starts_anew(
     path.rename(path.with_suffix(".old"))
     assert ledger.latches() == {}
     assert kill(ledger, "i2").trip == 1
+
+
+class Hasty(FakeClock):
+    """A clock that gains a second at every look."""
+
+    @override
+    def monotonic(self) -> float:
+        self.advance(1)
+        return super().monotonic()
+
+
+def test_a_ledger_that_stays_locked_is_read_but_not_waited_for(path: Path) -> None:
+    ledger = FileLedger(path, Hasty())
+    kill(ledger)
+    with path.open() as holder:
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        with pytest.raises(LedgerError, match="locked by another process for 5 s"):
+            kill(ledger, "i2")
+        assert ledger.latches()[ROUTE].trip == 1
+    assert kill(ledger, "i2").trip == 2
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,169 @@
+"""A route's status for people."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from flipback.analysis import Analysis
+from flipback.app import RouteStatus
+from flipback.assignment import EVERYBODY, Reason
+from flipback.cli._shell import release_command
+from flipback.config import variant_named_by
+from flipback.ports import SCALE, FlagState
+from flipback.verdict import Finding, Interval
+
+
+_COLUMNS = (
+    "metric",
+    "cohort",
+    "n control",
+    "n candidate",
+    "control",
+    "candidate",
+    "effect",
+    "interval of the difference",
+    "log E",
+    "verdict",
+)
+_TEXT_COLUMNS = frozenset({"metric", "cohort", "verdict"})
+
+
+def status_text(route: RouteStatus) -> str:
+    """Return one route in a few lines and a table of its evidence."""
+    return "\n".join(
+        [
+            _headline(route),
+            *(f"  {name:<10} {text}" for name, text in _facts(route)),
+            *(f"  {line}" for line in _table(route.analysis)),
+        ]
+    )
+
+
+def _headline(route: RouteStatus) -> str:
+    plan = route.plan
+    return f"{plan.route}: {plan.candidate} against {plan.control}, flag {plan.flag}"
+
+
+def _facts(route: RouteStatus) -> Iterator[tuple[str, str]]:
+    yield "offered", _offered(route)
+    yield "served", _served(route)
+    yield from _latch(route)
+    yield "processes", _processes(route)
+    for exception in route.flag.exceptions if route.flag else ():
+        yield "exception", exception
+    for problem in route.problems:
+        yield "problem", problem
+    yield from _evidence(route.analysis)
+
+
+def _offered(route: RouteStatus) -> str:
+    flag = route.flag
+    if flag is None:
+        return "unknown: the flag service cannot be read from here"
+    if not flag.enabled:
+        return f"{route.plan.control} to everybody: the flag is off"
+    if not flag.split:
+        return f"{_named(route, flag, flag.default_variant)} to everybody, no split"
+    return ", ".join(
+        f"{_named(route, flag, name)} {100 * weight / SCALE:g} %"
+        for name, weight in flag.split.items()
+    )
+
+
+def _named(route: RouteStatus, flag: FlagState, name: str | None) -> str:
+    """Return the plan's name of a flag's variant, with the flag's own if it differs."""
+    if name is None:
+        return f"{route.plan.control} (the default)"
+    meant = variant_named_by(route.plan, flag.variants.get(name))
+    return name if meant in {None, name} else f"{meant} ({name})"
+
+
+def _served(route: RouteStatus) -> str:
+    match route.override:
+        case None:
+            return "as offered"
+        case Reason.KILLED:
+            return f"{route.plan.control}: killed"
+        case Reason.FORCED:
+            return (
+                f"{route.plan.control}: forced by FLIPBACK_FORCE_CONTROL of this shell "
+                "or by the force control file"
+            )
+        case _:
+            return f"{route.plan.control}: ledger and store cannot both be read"
+
+
+def _latch(route: RouteStatus) -> Iterator[tuple[str, str]]:
+    latch = route.latch
+    if latch.held:
+        yield "killed", f"trip {latch.trip}, since {latch.at}, by {latch.actor}"
+        yield "reason", latch.reason
+        yield "release", release_command(latch.route, latch.trip)
+    elif latch.trip:
+        yield "released", f"trip {latch.trip}, {latch.at}, by {latch.actor}"
+        yield "reason", latch.reason
+
+
+def _processes(route: RouteStatus) -> str:
+    alive = len(route.processes)
+    if not alive:
+        return "none is running"
+    if not route.latch.trip:
+        return f"{alive} running"
+    return f"{alive} running, {route.acknowledged} obey trip {route.latch.trip}"
+
+
+def _evidence(analysis: Analysis | None) -> Iterator[tuple[str, str]]:
+    if analysis is None:
+        yield "evidence", "cannot be read"
+        return
+    total, threshold = _short(analysis.log_g), _short(analysis.log_threshold)
+    yield "evidence", f"{analysis.verdict}; log E {total}, rolls back at {threshold}"
+    if analysis.excluded:
+        counts = ", ".join(f"{n} {why}" for why, n in analysis.excluded.items())
+        yield "excluded", counts
+
+
+def _table(analysis: Analysis | None) -> Sequence[str]:
+    """Return the evidence as aligned columns; nothing where there are no findings."""
+    if analysis is None or not analysis.findings:
+        return []
+    rows = [_COLUMNS, *map(_row, analysis.findings)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [_line(row, widths) for row in rows]
+
+
+def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+    cells = zip(_COLUMNS, row, widths, strict=True)
+    return "  ".join(
+        text.ljust(width) if name in _TEXT_COLUMNS else text.rjust(width)
+        for name, text, width in cells
+    ).rstrip()
+
+
+def _row(finding: Finding) -> Sequence[str]:
+    effect = finding.relative_effect
+    note = f": {finding.note}" if finding.note else ""
+    return (
+        finding.metric,
+        "(everybody)" if finding.cohort == EVERYBODY else finding.cohort,
+        str(finding.control_n),
+        str(finding.candidate_n),
+        _short(finding.control_value),
+        _short(finding.candidate_value),
+        "-" if effect is None else f"{effect:+.1%}",
+        _interval(finding.interval),
+        _short(finding.log_e),
+        f"{finding.verdict}{note}",
+    )
+
+
+def _interval(interval: Interval | None) -> str:
+    if interval is None:
+        return "-"
+    return f"{_short(interval.low)} .. {_short(interval.high)}"
+
+
+def _short(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if math.isfinite(value) else f"{value:+}"

@@ -1,0 +1,116 @@
+import pytest
+from tests.simulations._book import Book, plan_of, seeded
+
+from flipback.analysis import analyze
+from flipback.stats import one_sample
+from flipback.verdict import Finding, Verdict
+
+
+ERROR_LIMIT = {"metric": "error", "fails_on": "increase", "limit": 0.05}
+PRECISION = {"metric": "precision", "fails_on": "decrease", "limit": 0.9}
+LATENCY = {"metric": "latency_s", "fails_on": "increase", "limit": 2.0}
+
+
+def only(findings: tuple[Finding, ...]) -> Finding:
+    (finding,) = findings
+    return finding
+
+
+def zeros_and_ones(ones: int, count: int) -> list[float]:
+    values = [1.0] * ones + [0.0] * (count - ones)
+    seeded(ones).shuffle(values)
+    return values
+
+
+def latencies(count: int, *, mean: float) -> list[float]:
+    rng = seeded(count)
+    return [rng.gauss(mean, 0.5) for _ in range(count)]
+
+
+def test_a_breached_limit_on_events_fails_without_control() -> None:
+    book = Book()
+    book.events("candidate", 30, 200)
+    finding = only(analyze(plan_of(ERROR_LIMIT), book.evidence).broken)
+    assert finding.engine == "one-sample engine"
+    assert finding.log_e == pytest.approx(one_sample(30, 200, limit=0.05))
+
+
+def test_a_kept_limit_does_not_fail() -> None:
+    book = Book()
+    book.events("control", 0, 1000)
+    book.events("candidate", 40, 1000)
+    analysis = analyze(plan_of(ERROR_LIMIT), book.evidence)
+    assert analysis.verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_floor_on_a_binary_metric_is_weighed_exactly() -> None:
+    book = Book()
+    book.values("control", "precision", zeros_and_ones(950, 1000))
+    book.values("candidate", "precision", zeros_and_ones(70, 100))
+    finding = only(analyze(plan_of(PRECISION), book.evidence).broken)
+    assert finding.engine == "one-sample engine"
+    assert finding.candidate_value == pytest.approx(0.7)
+
+
+def test_a_limit_that_control_breaches_too_pauses_and_says_so() -> None:
+    book = Book()
+    book.values("control", "precision", zeros_and_ones(700, 1000))
+    book.values("candidate", "precision", zeros_and_ones(70, 100))
+    analysis = analyze(plan_of(PRECISION), book.evidence)
+    assert analysis.verdict is Verdict.INCONCLUSIVE
+    assert not analysis.broken
+    finding = only(analysis.paused)
+    assert "control breaches the limit as well" in finding.note
+
+
+def test_a_limit_on_a_mean_in_its_own_unit_is_compared_with_the_mean() -> None:
+    book = Book()
+    book.values("control", "latency_s", latencies(1000, mean=1.5))
+    book.values("candidate", "latency_s", latencies(200, mean=2.6))
+    finding = only(analyze(plan_of(LATENCY), book.evidence).broken)
+    assert finding.engine == "normal mixture"
+    kept = Book()
+    kept.values("candidate", "latency_s", latencies(200, mean=1.9))
+    assert not analyze(plan_of(LATENCY), kept.evidence).broken
+
+
+def test_requests_of_one_subject_count_less_against_a_limit() -> None:
+    alone, clustered = Book(), Book()
+    for place, value in enumerate(zeros_and_ones(240, 300)):
+        alone.value("candidate", "precision", value, bucket=place % 64)
+        for _ in range(5):
+            clustered.value("candidate", "precision", value, bucket=place % 64)
+    once = only(analyze(plan_of(PRECISION), alone.evidence).findings)
+    five = only(analyze(plan_of(PRECISION), clustered.evidence).findings)
+    assert five.deff > 3 * once.deff
+    assert five.log_e < 2 * once.log_e
+
+
+@pytest.mark.parametrize("guardrail", [ERROR_LIMIT, PRECISION, LATENCY])
+def test_nothing_seen_is_named(guardrail: dict[str, object]) -> None:
+    finding = only(analyze(plan_of(guardrail), Book().evidence).findings)
+    assert finding.note == "no observations of the candidate"
+    assert finding.log_e == 0
+
+
+def test_a_limit_on_a_mean_waits_for_its_burn_in() -> None:
+    book = Book()
+    book.values("candidate", "latency_s", latencies(29, mean=50))
+    finding = only(analyze(plan_of(LATENCY), book.evidence).findings)
+    assert finding.note.startswith("needs 1 more observations")
+
+
+def test_a_constant_cannot_be_compared_with_a_limit_by_its_variance() -> None:
+    book = Book()
+    book.values("candidate", "latency_s", [3.0] * 100)
+    finding = only(analyze(plan_of(LATENCY), book.evidence).findings)
+    assert "same value" in finding.note
+
+
+def test_a_limit_on_events_must_be_a_rate() -> None:
+    book = Book()
+    book.events("candidate", 30, 200)
+    finding = only(
+        analyze(plan_of({**ERROR_LIMIT, "limit": 1.0}), book.evidence).findings
+    )
+    assert "between 0 and 1" in finding.note

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: demo test test-services lint bench simulate docs lock clean
+.PHONY: demo test test-services test-wheel lint bench simulate docs lock clean
 
 $(BIN)/uv:
 	@command -v $(PYTHON) >/dev/null || { echo "flipback needs Python 3.11 or newer: make PYTHON=/path/to/python"; exit 1; }
@@ -36,6 +36,15 @@ lint: $(VENV)/.dev
 test-services: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/services $(ARGS)
 
+# The tests once more, against what users install instead of the source tree.
+test-wheel: $(VENV)/.dev
+	rm -rf dist $(VENV)-wheel
+	$(BIN)/python -m build --quiet --installer uv
+	$(PYTHON) -m venv $(VENV)-wheel
+	$(BIN)/uv pip install --quiet --python $(VENV)-wheel/bin/python --requirement requirements.lock
+	$(BIN)/uv pip install --quiet --python $(VENV)-wheel/bin/python --no-deps dist/*.whl
+	$(VENV)-wheel/bin/python -m pytest --numprocesses 2 tests
+
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
@@ -49,4 +58,4 @@ lock: $(BIN)/uv
 	$(BIN)/uv pip compile --quiet --python-version 3.11 --universal --all-extras --group dev --generate-hashes --no-emit-index-url --no-header pyproject.toml --output-file requirements.lock
 
 clean:
-	rm -rf $(VENV) dist docs/_build
+	rm -rf $(VENV) $(VENV)-wheel dist docs/_build

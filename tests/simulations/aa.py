@@ -34,7 +34,7 @@ Traffic = Callable[[Random, Book], Iterator[int]]
 
 def main(runs: int) -> str:
     """Return the table of measured error rates and detection times."""
-    fewer = max(1, runs // 5)
+    fewer = max(1, 2 * runs // 5)
     rows = [
         _false(four_metrics_design(), "A/A, 44 tests, 10 % split", fewer),
         _false(ramp_design(), "A/A, 44 tests, returning users, ramp and drift", fewer),

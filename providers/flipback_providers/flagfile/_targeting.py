@@ -65,7 +65,7 @@ class Fractional:
         return [
             entry
             for entry in self.entries
-            if isinstance(entry, list) and 1 <= len(entry) <= len(("variant", "weight"))
+            if isinstance(entry, list) and len(entry) in {1, 2}
         ]
 
     @property

@@ -279,6 +279,7 @@ def _flag_issues(
     flag: JsonObject, ref: FlagRef, control: str
 ) -> Sequence[PreflightIssue]:
     issues: list[PreflightIssue] = []
+    variants = _edits.variants_of(flag)
     if flag.get("state") != "ENABLED":
         issues.append(_issue("the flag is not ENABLED", 'set `state` to "ENABLED"'))
     for attempt in (
@@ -289,6 +290,11 @@ def _flag_issues(
             attempt()
         except FlagWriteError as error:
             issues.append(_issue(str(error), "correct the flag or the plan"))
+    default = _edits.default_of(flag)
+    if default not in {None, control} and variants.get(default or "") != control:
+        problem = f"{default!r} is served where no rule decides, and not control"
+        remedy = "set `defaultVariant` to control"
+        issues.append(PreflightIssue(problem=problem, remedy=remedy, blocks=False))
     issues.extend(
         PreflightIssue(
             problem=f"{exception}, whatever the split is",

@@ -186,25 +186,31 @@ def _parsed(
 
 def _toml(path: Path, mistakes: list[Mistake]) -> Table | None:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        mistakes.append(_syntax(path, str(error)))
+        text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         mistakes.append(_unreadable(path, f"is not UTF-8 text (byte {error.start})"))
+        return None
     except OSError as error:
         why = f"cannot be read ({error.strerror or error})"
         mistakes.append(_unreadable(path, why))
-    return None
+        return None
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        mistakes.append(_syntax(path, text, str(error)))
+        return None
 
 
-def _syntax(path: Path, message: str) -> Mistake:
-    text, _, place = message.removesuffix(")").rpartition(" (at ")
-    where = place if re.fullmatch(r"line \d+, column \d+", place) else "the end"
+def _syntax(path: Path, text: str, message: str) -> Mistake:
+    what, _, place = message.removesuffix(")").rpartition(" (at ")
+    if not re.fullmatch(r"line \d+, column \d+", place):
+        lines = text.split("\n")
+        place = f"line {len(lines)}, column {len(lines[-1]) + 1}"
     return Mistake(
         file=shown(path),
         table="",
-        key=where,
-        problem=f"is not TOML: {text or message}",
+        key=place,
+        problem=f"is not TOML: {what or message}",
         remedy="correct it there; text needs quotes, a table its [name]",
     )
 

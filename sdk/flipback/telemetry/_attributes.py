@@ -38,8 +38,9 @@ def common(route: str, assignment: Assignment) -> dict[str, AttributeValue]:
         semconv.ROLE: assignment.role.value,
         semconv.STAGE: assignment.stage,
         semconv.ATTEMPT: assignment.attempt,
-        semconv.KILLED: assignment.reason in _OVERRIDES,
     }
+    if assignment.reason in _OVERRIDES:
+        attributes[semconv.KILLED] = True
     if assignment.flag_version is not None:
         attributes[semconv.FLAG_VERSION] = assignment.flag_version
     if assignment.epoch:

@@ -4,10 +4,12 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
 from flipback.errors import FlagProblem, FlagWriteError
 from flipback.ports import FlagRef, Intent
@@ -258,6 +260,124 @@ def test_preflight_says_what_is_wrong_with_the_flag(
     path.write_text(path.read_text().replace(written, instead))
     issues = writer.preflight(REF, control="v1")
     assert any(problem in issue.problem and issue.blocks for issue in issues)
+
+
+def test_preflight_mentions_a_default_that_is_not_control(
+    path: Path, writer: FlagFileWriter
+) -> None:
+    assert len(writer.preflight(REF, control="v1")) == 1  # the pin, see the contract
+    text = path.read_text().replace(
+        '"v1",\n            "targ', '"v2",\n            "targ'
+    )
+    path.write_text(text)
+    pin_and_default = writer.preflight(REF, control="v1")
+    assert [issue.blocks for issue in pin_and_default] == [False, False]
+    assert "'v2' is served where no rule decides" in pin_and_default[0].problem
+
+
+def test_a_kill_goes_on_without_a_lock_file_and_a_ramp_does_not(
+    path: Path, writer: FlagFileWriter
+) -> None:
+    path.with_name("flags.json.lock").mkdir()
+    with pytest.raises(FlagWriteError, match="could not be locked"):
+        ramp(writer, 50_000)
+    assert writer.kill(REF, control="v1", intent=INTENT).raced
+
+
+def test_an_edit_between_reading_and_writing_is_a_conflict_for_a_ramp_alone(
+    path: Path,
+) -> None:
+    hand = path.read_text().replace("keep me", "edited")
+
+    class EditedMeanwhile(FakeClock):
+        """Somebody saves the file as the writer asks for the time of its copy."""
+
+        @override
+        def now(self) -> datetime:
+            path.write_text(hand)
+            return super().now()
+
+    writer = FlagFileWriter(path, clock=EditedMeanwhile())
+    with pytest.raises(FlagWriteError, match="read it again") as caught:
+        ramp(writer, 50_000)
+    assert caught.value.kind is FlagProblem.CONFLICT
+    assert path.read_text() == hand
+    assert writer.kill(REF, control="v1", intent=INTENT).changed
+    assert flag_in(path)["x-note"] == "edited"
+
+
+def test_a_file_that_changes_all_the_time_cannot_be_killed_and_says_so(
+    path: Path,
+) -> None:
+    class EditedAlways(FakeClock):
+        @override
+        def now(self) -> datetime:
+            path.write_text(path.read_text() + " ")
+            return super().now()
+
+    writer = FlagFileWriter(path, clock=EditedAlways())
+    with pytest.raises(FlagWriteError, match="being edited all the time") as caught:
+        writer.kill(REF, control="v1", intent=INTENT)
+    assert caught.value.kind is FlagProblem.UNAVAILABLE
+
+
+def test_only_a_snapshot_of_a_flag_is_restored(writer: FlagFileWriter) -> None:
+    state = writer.read(REF)
+    for raw in ("", "[]"):
+        broken = replace(state, raw=raw)
+        with pytest.raises(FlagWriteError, match="holds no flag") as caught:
+            writer.restore(broken, expect=state.version, intent=INTENT)
+        assert caught.value.kind is FlagProblem.INVALID_WRITE
+
+
+def test_a_variant_with_no_other_default_cannot_be_taken_out(
+    writer: FlagFileWriter,
+) -> None:
+    state = writer.read(REF)
+    with pytest.raises(FlagWriteError, match="no default variant but 'v1'"):
+        writer.restore(state, expect=state.version, intent=INTENT, without="v1")
+
+
+def test_a_snapshot_that_flagd_would_not_serve_is_not_written(
+    path: Path, writer: FlagFileWriter
+) -> None:
+    before, state = path.read_bytes(), writer.read(REF)
+    broken = replace(state, raw=state.raw.replace('"v2", 10', '"v3", 10'))
+    with pytest.raises(FlagWriteError, match="'v3', which is no variant"):
+        writer.restore(broken, expect=state.version, intent=INTENT)
+    assert path.read_bytes() == before
+
+
+_UNPRIVILEGED = """
+import os, sys
+from pathlib import Path
+from flipback.errors import FlagProblem, FlagWriteError
+from flipback.ports import FlagRef, Intent
+from flipback.testing import FakeClock
+from flipback_providers.flagfile import FlagFileWriter
+
+path = Path(sys.argv[1])
+path.parent.chmod(0o500)
+if not os.geteuid():
+    os.seteuid(65534)
+writer = FlagFileWriter(path, clock=FakeClock(), patience_s=0)
+try:
+    intent = Intent(id="1", actor="a", reason="r")
+    writer.kill(FlagRef(key="summarizer"), control="v1", intent=intent)
+except FlagWriteError as error:
+    sys.exit(0 if error.kind is FlagProblem.FORBIDDEN else str(error))
+sys.exit("killed")
+"""
+
+
+def test_a_process_without_the_right_is_forbidden(path: Path) -> None:
+    before = path.read_bytes()
+    ran = subprocess.run(  # noqa: S603 - our own script
+        [sys.executable, "-c", _UNPRIVILEGED, path], capture_output=True, check=False
+    )
+    path.parent.chmod(0o700)
+    assert ran.returncode == 0, ran.stderr
+    assert path.read_bytes() == before
 
 
 _RACE = """

@@ -1,0 +1,113 @@
+import pytest
+from shells import Project
+
+from flipback.cli import ExitCode
+
+
+def test_a_project_without_mistakes_says_what_it_rolls_out(project: Project) -> None:
+    said = project.run("check")
+    assert said.code == ExitCode.OK
+    assert said.out == (
+        "rollouts/summarizer.toml: route summarizer: flag summarizer-model, "
+        "v2 against v1, 1 guardrail, 2 cohorts\n"
+        "note: rollouts/summarizer.toml: [stages] weight: checked, not yet acted "
+        "upon: the split is moved by people, in the flag service\n"
+        "no mistakes in 1 plan\n"
+    )
+
+
+def test_every_mistake_of_every_file_is_named(project: Project) -> None:
+    project.write("flipback.toml", "[guard]\nrunn = 1")
+    project.plan("summarizer", control="v11")
+    project.plan("chatbot", route="chatbot", flag="chatbot-model")
+    project.write("rollouts/fraud.toml", "route = ")
+    said = project.run("check")
+    assert said.code == ExitCode.MISTAKES
+    assert said.out.splitlines()[:4] == [
+        "flipback.toml: [guard] runn: unknown key; did you mean `run`?",
+        (
+            "rollouts/fraud.toml: line 1, column 9: is not TOML: Invalid value; "
+            "correct it there; text needs quotes, a table its [name]"
+        ),
+        (
+            "rollouts/chatbot.toml: flag: the flag service has no flag 'chatbot-model';"
+            " create it with variants for 'v1' and 'v2', or correct `flag`"
+        ),
+        (
+            "rollouts/summarizer.toml: control: 'v11' is no variant of flag "
+            "'summarizer-model'; did you mean `v1`?"
+        ),
+    ]
+    assert said.out.endswith("4 mistakes in 4 files\n")
+
+
+def test_a_flag_with_other_values_is_told_how_to_map_them(project: Project) -> None:
+    project.flag("summarizer-model", v1=False, v2=True)
+    said = project.run("check")
+    assert said.code == ExitCode.MISTAKES
+    assert 'write `values = { "false" = "v1" }`' in said.out
+
+
+def test_a_flag_file_that_cannot_be_read_is_a_mistake(project: Project) -> None:
+    project.write("flags.flagd.json", "{")
+    said = project.run("check")
+    assert said.code == ExitCode.MISTAKES
+    assert "cannot be read from the flag service" in said.out
+
+
+def test_offline_leaves_the_flag_service_alone(project: Project) -> None:
+    (project.root / "flags.flagd.json").unlink()
+    said = project.run("check", "--offline")
+    assert said.code == ExitCode.OK
+    assert "note: the flag service was not asked" in said.out
+
+
+def test_an_unknown_kind_of_flag_service_is_a_mistake(project: Project) -> None:
+    project.write("flipback.toml", 'flags = "flagfil:flags.json"')
+    said = project.run("check")
+    assert said.code == ExitCode.MISTAKES
+    assert "flipback.toml: flags: nothing installed serves 'flagfil'" in said.out
+
+
+def test_machines_get_every_mistake_in_its_parts(project: Project) -> None:
+    project.plan("summarizer", candidate="v1")
+    answer = project.run("check", "--json").json()
+    assert answer["ok"] is False
+    assert answer["mistakes"] == [
+        {
+            "file": "rollouts/summarizer.toml",
+            "table": "",
+            "key": "candidate",
+            "problem": "control and candidate are both 'v1'",
+            "remedy": "name the variant that is rolled out",
+        }
+    ]
+
+
+def test_machines_learn_that_all_is_well(project: Project) -> None:
+    answer = project.run("--json", "check").json()
+    assert answer["ok"] is True
+    assert answer["plans"] == [
+        {
+            "file": "rollouts/summarizer.toml",
+            "route": "summarizer",
+            "flag": "summarizer-model",
+        }
+    ]
+
+
+@pytest.mark.parametrize("text", ["flags", "store = 1", "\x00"])
+def test_a_broken_configuration_is_told_and_no_traceback(
+    project: Project, text: str
+) -> None:
+    project.write("flipback.toml", text)
+    said = project.run("check")
+    assert said.code == ExitCode.MISTAKES
+    assert said.out.startswith("flipback.toml: ")
+
+
+def test_checking_changes_nothing(project: Project) -> None:
+    before = {path: path.read_bytes() for path in project.root.rglob("*.*")}
+    project.run("check")
+    after = {path: path.read_bytes() for path in project.root.rglob("*.*")}
+    assert after == before

@@ -1,0 +1,185 @@
+import json
+import os
+import socket
+from contextlib import closing
+
+import pytest
+from shells import Project
+
+from flipback.cli import ExitCode
+from flipback.control import SystemClock
+from flipback.ports import ProcessRecord
+from flipback.stores import open_sqlite
+
+
+FAR_AWAY = 4e9
+KILL = ("--reason", "errors double", "--actor", "ana", "--wait", "0s")
+
+
+def register(project: Project, **trips: int) -> None:
+    """Let a process that runs appear in the store, obeying these trips."""
+    process = ProcessRecord(
+        id="one",
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        seen_at=FAR_AWAY,
+        trips=trips,
+    )
+    clock = SystemClock()
+    base = str(project.root)
+    with closing(open_sqlite("flipback.db", base=base, clock=clock)) as store:
+        store.beat(process)
+
+
+def served(project: Project, key: str = "summarizer-model") -> object:
+    flags = json.loads((project.root / "flags.flagd.json").read_text())["flags"]
+    return flags[key]["defaultVariant"], flags[key].get("targeting")
+
+
+def test_a_kill_works_with_no_application_running(project: Project) -> None:
+    said = project.run("kill", "summarizer", *KILL)
+    assert said.code == ExitCode.OK
+    assert said.out == (
+        "summarizer: killed by trip 1; control serves\n"
+        "  ledger: written\n"
+        "  store: written\n"
+        "  flag service: applied\n"
+        "  processes: none is running\n"
+        "  release it with: flipback release summarizer --trip 1 --reason '...'\n"
+    )
+    default, targeting = served(project)
+    assert default == "v1"
+    assert not targeting
+
+
+def test_a_kill_says_who_and_why(project: Project) -> None:
+    (kill,) = project.run("kill", "summarizer", *KILL, "--json").json()["kills"]
+    assert kill["latch"]["actor"] == "ana"
+    assert kill["latch"]["reason"] == "errors double"
+
+
+def test_a_kill_without_a_name_is_signed_by_user_and_host(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGNAME", "ben")
+    said = project.run("kill", "summarizer", "--reason", "x", "--json")
+    (kill,) = said.json()["kills"]
+    assert kill["latch"]["actor"] == f"ben@{socket.gethostname()}"
+
+
+def test_all_routes_are_killed_at_once(project: Project) -> None:
+    project.plan("chatbot", route="chatbot", flag="chatbot-model")
+    project.flag("chatbot-model", v1="v1", v2="v2")
+    answer = project.run("kill", "--all", *KILL, "--json").json()
+    assert [kill["latch"]["route"] for kill in answer["kills"]] == [
+        "chatbot",
+        "summarizer",
+    ]
+    assert answer["exit"] == ExitCode.OK
+
+
+def test_a_variant_is_killed_wherever_it_is_the_candidate(project: Project) -> None:
+    project.plan("chatbot", route="chatbot", candidate="v3")
+    answer = project.run("kill", "--variant", "v2", *KILL, "--json").json()
+    assert [kill["latch"]["route"] for kill in answer["kills"]] == ["summarizer"]
+
+
+def test_a_variant_that_nobody_rolls_out_is_told_with_the_nearest(
+    project: Project,
+) -> None:
+    said = project.run("kill", "--variant", "v22", *KILL)
+    assert said.code == ExitCode.USAGE
+    assert "no plan rolls out 'v22'; did you mean `v2`?" in said.err
+
+
+def test_a_flag_service_that_is_down_leaves_a_local_kill(project: Project) -> None:
+    project.write("flags.flagd.json", "{")
+    said = project.run("kill", "summarizer", *KILL)
+    assert said.code == ExitCode.LOCAL_ONLY
+    assert "summarizer: killed by trip 1; control serves" in said.out
+    assert "  ledger: written" in said.out
+    assert "  problem: flag service: " in said.out
+
+
+def test_a_flag_service_that_nobody_knows_leaves_a_local_kill(project: Project) -> None:
+    project.write("flipback.toml", 'flags = "unheard-of:x"')
+    said = project.run("kill", "summarizer", *KILL)
+    assert said.code == ExitCode.LOCAL_ONLY
+    assert "NOT TOLD, it cannot be written from here" in said.out
+
+
+def test_a_kill_that_a_crash_could_undo_says_so(project: Project) -> None:
+    project.write("flipback.toml", 'ledger = "gone/ledger.jsonl"')
+    said = project.run("kill", "summarizer", *KILL)
+    assert said.code == ExitCode.NOT_DURABLE
+    assert "  ledger: NOT WRITTEN" in said.out
+    assert "  flag service: applied" in said.out
+
+
+def test_a_store_that_is_broken_does_not_stop_a_kill(project: Project) -> None:
+    (project.root / "flipback.db").write_bytes(b"no database at all" * 100)
+    said = project.run("kill", "summarizer", *KILL)
+    assert said.code == ExitCode.UNACKNOWLEDGED
+    assert "  ledger: written" in said.out
+    assert "  store: NOT WRITTEN" in said.out
+    assert "  flag service: applied" in said.out
+
+
+def test_processes_that_do_not_obey_are_counted(project: Project) -> None:
+    register(project, summarizer=0)
+    said = project.run("kill", "summarizer", *KILL)
+    assert said.code == ExitCode.UNACKNOWLEDGED
+    assert "  processes: 0 of 1 acknowledged" in said.out
+
+
+def test_processes_that_obey_are_counted(project: Project) -> None:
+    register(project, summarizer=1)
+    said = project.run("kill", "summarizer", *KILL)
+    assert said.code == ExitCode.OK
+    assert "  processes: 1 of 1 acknowledged" in said.out
+
+
+def test_a_broken_plan_of_another_route_does_not_stop_a_kill(project: Project) -> None:
+    project.write("rollouts/broken.toml", "route = ")
+    said = project.run("kill", "summarizer", *KILL)
+    assert said.code == ExitCode.OK
+    assert "rollouts/broken.toml: line 1" in said.err
+    assert "flag service: applied" in said.out
+
+
+def test_a_route_whose_own_plan_is_broken_is_latched(project: Project) -> None:
+    project.plan("summarizer", candidate="v1")
+    said = project.run("kill", "summarizer", *KILL)
+    assert said.code == ExitCode.LOCAL_ONLY
+    assert "  ledger: written\n  store: written" in said.out
+    assert "NOT TOLD, the plan of this route cannot be used" in said.out
+
+
+def test_all_means_routes_with_broken_plans_too(project: Project) -> None:
+    project.plan("chatbot", route="chatbot", candidate="v1")
+    project.write("rollouts/torn.toml", "route = ")
+    said = project.run("kill", "--all", *KILL)
+    assert said.code == ExitCode.LOCAL_ONLY
+    assert "chatbot: killed by trip 1" in said.out
+    assert "summarizer: killed by trip 1" in said.out
+    assert "NOT KILLED: the route of rollouts/torn.toml" in said.out
+
+
+def test_all_is_not_done_while_one_route_is_unknown(project: Project) -> None:
+    project.write("rollouts/torn.toml", "route = ")
+    said = project.run("kill", "--all", *KILL, "--json")
+    assert said.code == ExitCode.MISTAKES
+    assert said.json()["missed_files"] == ["rollouts/torn.toml"]
+
+
+def test_all_of_nothing_is_no_success(project: Project) -> None:
+    (project.root / "rollouts" / "summarizer.toml").unlink()
+    said = project.run("kill", "--all", *KILL)
+    assert said.code == ExitCode.USAGE
+    assert "--all: no plan names a route; name the route to kill" in said.err
+
+
+def test_a_misspelled_route_is_latched_and_told(project: Project) -> None:
+    said = project.run("kill", "sumarizer", *KILL)
+    assert said.code == ExitCode.LOCAL_ONLY
+    assert "NO PLAN NAMES THIS ROUTE; did you mean `summarizer`?" in said.out

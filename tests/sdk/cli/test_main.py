@@ -1,0 +1,119 @@
+import subprocess
+import sys
+
+import pytest
+from shells import Project
+
+from flipback.cli import ExitCode, build_parser, main
+from flipback.cli._parser import COMMANDS
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        (),
+        ("explode",),
+        ("check", "--colour"),
+        ("kill", "--reason", "x"),
+        ("kill", "summarizer"),
+        ("kill", "summarizer", "--reason", " "),
+        ("kill", "summarizer", "--all", "--reason", "x"),
+        ("kill", "--all", "--variant", "v2", "--reason", "x"),
+        ("kill", "--all", "--reason", "x", "--wait", "2"),
+        ("release", "summarizer", "--reason", "x"),
+        ("release", "summarizer", "--trip", "0", "--reason", "x"),
+        ("release", "summarizer", "--trip", "last", "--reason", "x"),
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_argument_is_told_and_nothing_is_done(
+    project: Project, argv: tuple[str, ...]
+) -> None:
+    said = project.run(*argv)
+    assert said.code == ExitCode.USAGE
+    assert said.err
+    assert not (project.root / "flipback.ledger.jsonl").exists()
+
+
+def test_a_wrong_duration_is_told_how_to_write_one(project: Project) -> None:
+    said = project.run("kill", "--all", "--reason", "x", "--wait", "2")
+    assert "'2' is no duration: write a number and a unit" in said.err
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_command_explains_itself(project: Project, command: str) -> None:
+    said = project.run(command, "--help")
+    assert said.code == ExitCode.OK
+    assert "--config FILE" in said.out
+    assert "--json" in said.out
+
+
+def test_the_configuration_may_stand_before_or_after_the_command(
+    project: Project,
+) -> None:
+    (project.root / "flipback.toml").rename(project.root / "other.toml")
+    assert project.run("check").code == ExitCode.USAGE
+    assert project.run("--config", "other.toml", "check").code == ExitCode.OK
+    assert project.run("check", "--config", "other.toml").code == ExitCode.OK
+
+
+def test_the_environment_names_the_configuration(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project.root / "flipback.toml").rename(project.root / "other.toml")
+    monkeypatch.setenv("FLIPBACK_CONFIG", "other.toml")
+    assert project.run("check").code == ExitCode.OK
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("check",),
+        ("status",),
+        ("kill", "--all", "--reason", "x"),
+        ("release", "summarizer", "--trip", "1", "--reason", "x"),
+    ],
+    ids=lambda argv: argv[0],
+)
+def test_without_a_configuration_all_three_places_are_named(
+    project: Project, argv: tuple[str, ...]
+) -> None:
+    (project.root / "flipback.toml").unlink()
+    said = project.run(*argv, "--json")
+    assert said.code == ExitCode.USAGE
+    assert "--config is not given, FLIPBACK_CONFIG is not set" in said.err
+    assert said.json()["exit"] == ExitCode.USAGE
+
+
+def test_a_fault_of_ours_is_no_traceback(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flipback.cli.COMMANDS", {})
+    said = project.run("check")
+    assert said.code == ExitCode.UNAVAILABLE
+    assert "a fault of flipback: KeyError('check')" in said.err
+
+
+def test_output_that_nobody_reads_is_no_fault(project: Project) -> None:
+    command = [sys.executable, "-m", "flipback.cli", "check"]
+    with subprocess.Popen(  # noqa: S603 - our own module
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=project.root
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == ExitCode.UNAVAILABLE
+
+
+def test_the_parser_names_every_exit_code() -> None:
+    help_text = build_parser().format_help()
+    for code in ExitCode:
+        assert f"  {code:d}  " in help_text
+
+
+def test_main_takes_the_arguments_of_the_process(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["flipback", "check"])
+    assert main() == ExitCode.OK

@@ -24,7 +24,7 @@ demo: $(VENV)/.demo
 	$(BIN)/python examples/enterprise_cohort/run.py $(ARGS)
 
 test: $(VENV)/.dev lint
-	$(BIN)/python -m pytest --numprocesses 2 $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check --quiet
@@ -43,7 +43,7 @@ test-wheel: $(VENV)/.dev
 	$(PYTHON) -m venv $(VENV)-wheel
 	$(BIN)/uv pip install --quiet --python $(VENV)-wheel/bin/python --requirement requirements.lock
 	$(BIN)/uv pip install --quiet --python $(VENV)-wheel/bin/python --no-deps dist/*.whl
-	$(VENV)-wheel/bin/python -m pytest --numprocesses 2 tests
+	$(VENV)-wheel/bin/python -m pytest --numprocesses 2 --dist loadfile tests
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.benchmarks $(ARGS)

@@ -150,7 +150,7 @@ def employed(content: bytes) -> Iterator[list[str]]:
 
 
 def as_csv(members: list[bytes]) -> bytes:
-    """Return the extract: a header, then one line of integers a person, in source order."""
+    """Return the extract: a header, then a line of integers for each person."""
     lines = [",".join(column.name for column in COLUMNS)]
     for content in members:
         lines.extend(

@@ -7,8 +7,8 @@ candidate, biased
 candidate, unbiased
     The same gradient boosting, trained on the whole export.
 
-Every `Model.predict` is a real single-row call through scikit-learn. Race, sex, origin and
-marital status are in no model, and not in the extract.
+Every `Model.predict` is a real single-row call through scikit-learn. Race, sex, origin
+and marital status are in no model, and not in the extract.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from sklearn.ensemble import GradientBoostingClassifier  # pyright: ignore[reportMissingTypeStubs]
-from sklearn.linear_model import LogisticRegression  # pyright: ignore[reportMissingTypeStubs]
+from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
 
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Scorer(Protocol):
         """Learn from rows and whether each is positive."""
         ...
 
-    def decision_function(self, X: Numbers) -> Scores:  # noqa: N803 (scikit-learn's name)
+    def decision_function(self, X: Numbers) -> Scores:  # noqa: N803 (see fit)
         """Return one score a row, higher for more likely positives."""
         ...
 
@@ -99,7 +99,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """A classifier, the columns it reads, and the score from which the application acts.
+    """A classifier, the columns it reads, and the score from which it acts.
 
     Before `fit` has set the threshold the application never acts.
     """
@@ -155,8 +155,8 @@ def load_census(path: Path = CENSUS) -> Census:
 def design(columns: NDArray[np.int32]) -> Numbers:
     """Return the columns both models read, scaled for the logistic regression.
 
-    Control reads major occupation (one column each) and seven numbers, the candidates read
-    the same seven numbers and the detailed codes: one block of columns for each, overlapping.
+    Control reads major occupation (one column each) and seven numbers, the candidates
+    read the same seven numbers and the detailed codes: two overlapping blocks.
     """
     scaled = columns[:, :4] / np.array([100, 16, 52, 6])
     money = np.log1p(columns[:, 4:7]) / 10
@@ -168,7 +168,9 @@ def design(columns: NDArray[np.int32]) -> Numbers:
 def split(census: Census, seed: int = SEED) -> Split:
     """Divide people at random: a few to train with, everybody else is traffic."""
     order = np.random.default_rng(seed).permutation(len(census))
-    fitted, held_out, replayed = np.split(order, [FITTED_ROWS, FITTED_ROWS + HELD_OUT_ROWS])
+    fitted, held_out, replayed = np.split(
+        order, [FITTED_ROWS, FITTED_ROWS + HELD_OUT_ROWS]
+    )
     return Split(fitted=fitted, held_out=held_out, traffic=replayed)
 
 
@@ -189,7 +191,7 @@ def logistic_regression() -> Model:
 
 
 def gradient_boosting(version: str) -> Model:
-    """Return the candidate before training; `init="zero"` saves a call in every predict."""
+    """Return the candidate before training; `init="zero"` makes predict faster."""
     scorer = GradientBoostingClassifier(
         init="zero",
         n_estimators=60,
@@ -199,7 +201,10 @@ def gradient_boosting(version: str) -> Model:
         random_state=SEED,
     )
     return Model(
-        name="gradient-boosting", version=version, scorer=scorer, columns=READ_BY_CANDIDATES
+        name="gradient-boosting",
+        version=version,
+        scorer=scorer,
+        columns=READ_BY_CANDIDATES,
     )
 
 
@@ -208,7 +213,9 @@ def fit(model: Model, census: Census, rows: Positions, held_out: Positions) -> M
 
     The threshold looks at no label, so a biased export does not move it directly.
     """
-    model.scorer.fit(census.features[rows][:, model.columns], census.has_high_income[rows])
+    model.scorer.fit(
+        census.features[rows][:, model.columns], census.has_high_income[rows]
+    )
     scores = model.scores(census.features[held_out])
     return replace(model, threshold=float(np.quantile(scores, 1 - ACTED_ON)))
 
@@ -224,24 +231,29 @@ def train(census: Census, parts: Split) -> Models:
 
 
 def traffic(census: Census, parts: Split, seed: int = SEED) -> Iterator[Person]:
-    """Yield everybody not used for training once, in an order that depends on `seed` only."""
+    """Yield everybody not used for training once, in an order of this seed.
+
+    Names of subjects begin with the seed. The flag splits by their hash, so another
+    seed is another random quarter of the people too.
+    """
     for position in np.random.default_rng(seed).permutation(parts.traffic).tolist():
-        yield person(census, position)
+        yield person(census, position, subject=f"{seed}-{position:06d}")
 
 
-def person(census: Census, position: int) -> Person:
-    """Return one person as a request; the subject stays the same in every replay."""
+def person(census: Census, position: int, *, subject: str) -> Person:
+    """Return one person as a request."""
     is_enterprise = bool(census.is_enterprise[position])
+    size = EmployerSize.ENTERPRISE if is_enterprise else EmployerSize.SMALLER
     return Person(
-        subject=f"person-{position:06d}",
+        subject=subject,
         row=census.features[position : position + 1],
-        employer_size=EmployerSize.ENTERPRISE if is_enterprise else EmployerSize.SMALLER,
+        employer_size=size,
         has_high_income=bool(census.has_high_income[position]),
     )
 
 
 def recall(model: Model, census: Census, rows: Positions) -> Recall:
-    """Return the model's recall on `rows`; a cohort without positives has no recall (nan)."""
+    """Return the model's recall on `rows`; nan for a cohort without positives."""
     positives = rows[census.has_high_income[rows]]
     acted_on = model.scores(census.features[positives]) >= model.threshold
     is_enterprise = census.is_enterprise[positives]

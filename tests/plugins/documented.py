@@ -1,7 +1,7 @@
-"""Run the examples in the README, the docs and the docstrings as tests.
+"""Run the examples in the docs and the docstrings as tests.
 
-A plugin, and not a conftest.py, because conftest.py sees only the files below
-it and the README lies at the root.
+A plugin, and not a conftest.py, because a conftest.py sees only the files below it.
+The README has tests of its own, which follow its commands as well.
 """
 
 from pathlib import Path

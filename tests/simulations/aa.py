@@ -39,6 +39,7 @@ def main(runs: int) -> str:
         _false(four_metrics_design(), "A/A, 44 tests, 10 % split", fewer),
         _false(ramp_design(), "A/A, 44 tests, returning users, ramp and drift", fewer),
         _false(segment_rule_design(), "A/A, rule at 50 % beside a 1 % split", fewer),
+        _false(common_events_design(), "A/A, errors 10 %, 50 % split", fewer),
         _soon(events_design(0.04), "errors 2 % to 4 %, 5 % split", runs, 560),
         _soon(events_design(0.1), "errors 2 % to 10 %, 5 % split", runs, 60),
         _soon(proportion_design(), "proportion 50 % to 45 %, 5 % split", runs, 760),
@@ -214,17 +215,25 @@ def events_design(rate: float) -> Design:
     return Design(plan_of(FOUR_METRICS[0]), partial(_events, rate=rate, split=0.05))
 
 
+def common_events_design() -> Design:
+    """Events as common as the rate engine is meant for, where it is least exact."""
+    traffic = partial(_events, base=0.1, rate=0.1, split=0.5)
+    return Design(plan_of(FOUR_METRICS[0]), traffic)
+
+
 def dead_design() -> Design:
     """A candidate that answers nothing, at the smallest split and share of alpha."""
     plan = plan_of(FOUR_METRICS[0], alpha=0.05 / 44)
     return Design(plan, partial(_events, rate=1.0, split=0.01))
 
 
-def _events(rng: Random, book: Book, *, rate: float, split: float) -> Iterator[int]:
+def _events(
+    rng: Random, book: Book, *, rate: float, split: float, base: float = 0.02
+) -> Iterator[int]:
     seen = 0
     while seen < MOST:
         if rng.random() >= split:
-            book.events("control", rng.random() < 0.02, 1)
+            book.events("control", rng.random() < base, 1)
             continue
         seen += 1
         book.events("candidate", rng.random() < rate, 1)

@@ -25,7 +25,6 @@ from flipback.stats import (
 
 
 BREACHED_BY_BOTH = "control breaches the limit as well, so rolling back would not help"
-_NO_PROBABILITY = "`limit` of an event is a rate: it must lie between 0 and 1"
 _NOTHING = "no observations of the candidate"
 _CONSTANT = "all observations of the candidate have the same value"
 
@@ -45,7 +44,7 @@ class _Hits(NamedTuple):
 def weigh_event_limit(
     test: Test, limit: float, strata: Sequence[RateStratum], *, alpha: float
 ) -> Weighed:
-    """Weigh a limit on the share of distinct subjects that see an event."""
+    """Weigh a limit, between 0 and 1, on the share of subjects that see an event."""
     candidate = _Hits(
         sum(s.candidate_events for s in strata), sum(s.candidate_n for s in strata)
     )
@@ -108,8 +107,6 @@ def _both(
 
 def _against(test: Test, limit: float, hits: _Hits) -> _Answer:
     """Return the evidence of hits, each worth 1 / deff of an independent one."""
-    if not 0 < limit < 1:
-        return _Answer(0.0, note=_NO_PROBABILITY)
     k, n = hits.k / hits.deff, hits.n / hits.deff
     log_e = one_sample(k, n, limit=limit, harm=harm_of(test.guardrail))
     return _Answer(log_e, hits.deff, "" if hits.n else _NOTHING)

@@ -15,13 +15,47 @@ from flipback.control import (
     GuardrailEvaluator,
     KillSwitch,
 )
-from flipback.ports import Clock, FlagService, FlagWriter
-from flipback.routing import Faults, Keyring, Recorder
+from flipback.errors import StoreError
+from flipback.ports import Clock, EvidenceStore, FlagService, FlagWriter
+from flipback.routing import Faults, InFlight, Keyring, Recorder
 from flipback.stores import FileLedger
 from flipback.telemetry import CallTracer, EventLog
 
 
 SECRET_VARIABLE = "FLIPBACK_SECRET"  # noqa: S105 - the name of it
+
+
+class Secret:
+    """The secret of the environment, or else of the store.
+
+    The store is read by a thread and never by a call that needs the secret: a
+    store that is locked must not hold up the request path.
+    """
+
+    def __init__(self, given: str, store: EvidenceStore) -> None:
+        self._known = given.encode()
+        self._store = store
+
+    def load(self) -> None:
+        """Read it from the store, unless it is known.
+
+        Raises:
+            StoreError: The store cannot be read now.
+        """
+        self._known = self._known or self._store.secret()
+
+    def get(self) -> bytes:
+        """Return it.
+
+        Raises:
+            StoreError: It has not been read yet.
+        """
+        if not self._known:
+            raise StoreError(
+                "the store could not be read yet, and it keeps the secret; "
+                f"see to the store, or set {SECRET_VARIABLE}"
+            )
+        return self._known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +67,10 @@ class Assembly:
     ground: Ground
     killswitch: KillSwitch
     recorder: Recorder
+    in_flight: InFlight
     flusher: Flusher
     guard: GuardrailEvaluator
+    secret: Secret
     keyring: Keyring
     tracer: CallTracer
     binding: Binding
@@ -73,6 +109,7 @@ def assemble(
     ground = lay_ground(settings, flags.writer, clock)
     killswitch = KillSwitch(ground, forced(settings))
     name = secrets.token_hex(8)
+    secret = Secret(os.environ.get(SECRET_VARIABLE, ""), ground.store)
     recorder = Recorder(writer=name, plans=ground.plans, due=due)
     flusher = Flusher(recorder, ground.store, ground.faults)
     return Assembly(
@@ -81,15 +118,11 @@ def assemble(
         ground=ground,
         killswitch=killswitch,
         recorder=recorder,
+        in_flight=InFlight(),
         flusher=flusher,
         guard=GuardrailEvaluator(ground, killswitch, flusher),
-        keyring=Keyring(_secret(ground), clock),
+        secret=secret,
+        keyring=Keyring(secret.get, clock),
         tracer=CallTracer(settings.telemetry),
         binding=Binding(f"flipback-{name}", flags.provider),
     )
-
-
-def _secret(ground: Ground) -> Callable[[], bytes]:
-    """Return how to get the secret: of the environment, or else of the store."""
-    given = os.environ.get(SECRET_VARIABLE)
-    return given.encode if given else lambda: ground.store.secret()  # noqa: PLW0108 - the store opens late

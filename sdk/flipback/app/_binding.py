@@ -10,6 +10,7 @@ from openfeature.provider.no_op_provider import NoOpProvider
 
 
 PATIENCE_S = 1.0
+_NOTHING = NoOpProvider()  # one for all, since OpenFeature remembers each for ever
 
 
 class Binding:
@@ -28,13 +29,24 @@ class Binding:
         """
         bounded(lambda: self._bind(failed))
 
-    def stop(self) -> None:
-        """Let go of the provider; OpenFeature shuts it down."""
-        api.set_provider(NoOpProvider(), self._domain)
+    def stop(self, failed: Callable[[Exception], object]) -> None:
+        """Shut the provider down, waiting a second at most, and let go of it.
+
+        OpenFeature shuts down what is let go of as well, but at an unknown time
+        later; a process that stopped a router has no thread of it.
+        """
+        bounded(lambda: self._shut_down(failed))
+        api.set_provider(_NOTHING, self._domain)
 
     def _bind(self, failed: Callable[[Exception], object]) -> None:
         try:
             api.set_provider_and_wait(self._provider, self._domain)
+        except Exception as error:  # noqa: BLE001 - whatever a vendor raises
+            failed(error)
+
+    def _shut_down(self, failed: Callable[[Exception], object]) -> None:
+        try:
+            self._provider.shutdown()
         except Exception as error:  # noqa: BLE001 - whatever a vendor raises
             failed(error)
 

@@ -1,12 +1,14 @@
 """Find flag services and stores by their entry points."""
 
+import os
 import threading
+import weakref
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from typing import cast
 
 from flipback.config import Settings
-from flipback.errors import ConfigError, Mistake
+from flipback.errors import ConfigError, Mistake, StoreError
 from flipback.plan import nearest
 from flipback.ports import Clock, FlagService, OpenFlagService, OpenStore, Store
 
@@ -69,20 +71,40 @@ class _LateStore:
         self._open = opened
         self._lock = threading.Lock()
         self._store: Store | None = None
+        self._closed = False
+        _late_stores.add(self)
 
     def __getattr__(self, name: str) -> object:
         """Return a method of the store.
 
         Raises:
-            StoreError: The store cannot be opened now.
+            StoreError: The store cannot be opened now, or it was closed.
         """
         with self._lock:
+            if self._closed:
+                raise StoreError("the store was closed when its router was stopped")
             if self._store is None:
                 self._store = self._open()
-        return getattr(self._store, name)
+            return getattr(self._store, name)
 
     def close(self) -> None:
-        """Close the store if it was ever opened."""
+        """Close the store if it was ever opened; it cannot be used any more."""
         with self._lock:
+            self._closed = True
             if self._store is not None:
                 self._store.close()
+
+    def after_fork(self) -> None:
+        """Replace the lock: another thread of the parent may be opening the store."""
+        self._lock = threading.Lock()
+
+
+_late_stores: "weakref.WeakSet[_LateStore]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for store in tuple(_late_stores):
+        store.after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)

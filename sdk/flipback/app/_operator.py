@@ -5,6 +5,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -29,6 +30,7 @@ from flipback.ports import (
 
 ALIVE_S = 5.0
 _POLL_S = 0.02
+_AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +78,7 @@ class Release:
 
 
 class Operator:
-    """Reads and kills through ledger, store and flag service; starts no thread."""
+    """Reads and kills through ledger, store and flag service; waits for each."""
 
     def __init__(self, settings: Settings, ground: Ground) -> None:
         self._ground = ground
@@ -101,7 +103,7 @@ class Operator:
     def kill(
         self, routes: Iterable[str], *, reason: str, actor: str, wait_s: float
     ) -> Sequence[KillReport]:
-        """Kill routes, all of them first, and then wait for acknowledgements.
+        """Kill routes side by side, and then wait for acknowledgements.
 
         Args:
             routes: Names; one that no plan is about is latched all the same.
@@ -110,13 +112,13 @@ class Operator:
             wait_s: Seconds to wait for running processes to obey.
         """
         self._killswitch.refresh()
-        reports = [
-            self._killswitch.kill(
-                route,
-                intent=Intent(id=secrets.token_hex(8), actor=actor, reason=reason),
-            )
-            for route in routes
-        ]
+
+        def kill(route: str) -> KillReport:
+            intent = Intent(id=secrets.token_hex(8), actor=actor, reason=reason)
+            return self._killswitch.kill(route, intent=intent)
+
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            reports = list(pool.map(kill, routes))
         return self._acknowledged(reports, wait_s)
 
     def release(self, route: str, *, trip: int, reason: str, actor: str) -> Release:
@@ -134,7 +136,12 @@ class Operator:
         at = self._ground.clock.now().isoformat()
         released = latch.released(trip, reason=reason, actor=actor, at=at)
         self._ground.ledger.release(released)
-        return Release(latch=released, stored=self._store(released))
+        stored = self._store(released)
+        now = self._latch(route)
+        if now.held:
+            refused = f"{route} was killed meanwhile: trip {now.trip} holds it"
+            return Release(latch=now, refused=refused, stored=stored)
+        return Release(latch=released, stored=stored)
 
     def _status(self, plan: RolloutPlan) -> RouteStatus:
         standing = self._killswitch.switches[plan.route].standing

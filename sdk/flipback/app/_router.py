@@ -30,7 +30,7 @@ from flipback.routing._route import P, R
 class Router:
     """Routes model calls by feature flag and flips the flag back on proof of harm.
 
-    The first call of a process starts its two background threads. `with router:`
+    The first call of a process starts its background threads. `with router:`
     starts them at once and, at the end, flushes what was counted:
 
         router = flipback.Router.from_config("flipback.toml")
@@ -112,10 +112,14 @@ class Router:
         return not problem
 
     def start(self) -> None:
-        """Start now what the first call would start; again is no error."""
-        self._runtime.start()
+        """Start now what the first call would start; again is no error.
+
+        Raises:
+            RouteError: A route has no function for control; nothing is started.
+        """
         for route in self._routes.values():
             self._check_variants(route)
+        self._runtime.start()
 
     def stop(self) -> None:
         """Flush and stop; control serves from now on."""
@@ -166,6 +170,7 @@ class Router:
             plan=plan,
             metrics=plan.metrics,
             recorder=assembly.recorder,
+            in_flight=assembly.in_flight,
             epochs=EpochBook(
                 plan,
                 provider=f"{provider} {assembly.flags.version}",
@@ -230,6 +235,9 @@ class Router:
 
     def _record(self, receipt: str, metric: str, value: float) -> str:
         """Book a late outcome; return why not, or an empty string."""
+        if self._runtime.stopped:
+            return "the router was stopped; nothing is written any more"
+        self._runtime.ready()
         ticket = self._assembly.keyring.open(receipt)
         plan = self._assembly.ground.plans.get(ticket.route)
         if plan is None:

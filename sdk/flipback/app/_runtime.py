@@ -6,12 +6,13 @@ import secrets
 import socket
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from enum import Enum, auto
 
 from flipback.app._assembly import Assembly
 from flipback.app._binding import bounded
+from flipback.app._crashes import CrashWatch
 from flipback.config import GuardRun
 from flipback.control import Repeater
 from flipback.errors import StoreError
@@ -30,23 +31,30 @@ class _State(Enum):
 
 
 class Runtime:
-    """Two threads: one that obeys kills and nothing else, one for evidence.
+    """Three threads: one obeys kills, one acknowledges them, one is for evidence.
 
     They are started by the first decision of a process, so that a router built
-    before a fork works in every worker. A look may take long; it must not keep
-    this process from seeing a kill, hence the second thread.
+    before a fork works in every worker. A look may take long, and a write waits
+    for other processes' writes; neither must keep this process from seeing a
+    kill, so the thread that obeys only reads.
     """
 
     def __init__(self, assembly: Assembly) -> None:
         self._assembly = assembly
         self._lock = threading.Lock()
         self._state = _State.NEW
-        self._acknowledged: tuple[tuple[str, int], ...] = ()
-        self._beaten_at = 0.0
+        self._acknowledged: Mapping[str, int] = {}
         self._process = _identify()
+        self._crashes = CrashWatch(assembly)
         self._pulse: Repeater | None = None
+        self._heart: Repeater | None = None
         self._evidence: Repeater | None = None
         _runtimes.add(self)
+
+    @property
+    def stopped(self) -> bool:
+        """Return whether it was stopped, so that nothing is written any more."""
+        return self._state is _State.STOPPED
 
     def ready(self) -> None:
         """Start on the first call; later ones cost an attribute access."""
@@ -60,26 +68,31 @@ class Runtime:
                 return
             assembly = self._assembly
             assembly.binding.start(lambda error: self._note("flag provider", error))
-            bounded(assembly.killswitch.refresh)
+            bounded(self._read_store)
+            self._crashes.open(self._process.id)
             self._state = _State.RUNNING
-            self._pulse = self._repeater("pulse", self._beat, PULSE_S)
+            self._pulse = self._repeater("pulse", self._obey, PULSE_S)
+            self._heart = self._repeater("heart", self._beat, _BEAT_S)
             self._evidence = self._repeater("evidence", self._gather, self._period())
-            self._pulse.start()
-            self._evidence.start()
+            for repeater in (self._pulse, self._heart, self._evidence):
+                repeater.start()
 
     def stop(self) -> None:
         """Flush and let go of everything; from now on control serves."""
         with self._lock:
-            if self._state is not _State.RUNNING:
-                self._state = _State.STOPPED
-                return
-            self._state = _State.STOPPED
-        for repeater in filter(None, (self._evidence, self._pulse)):
+            before, self._state = self._state, _State.STOPPED
+        if before is _State.STOPPED:
+            return
+        for repeater in filter(None, (self._evidence, self._heart, self._pulse)):
             repeater.stop()
         self._assembly.killswitch.stop()
         self._assembly.flusher.flush()
-        self._leave()
-        self._assembly.binding.stop()
+        if before is _State.RUNNING:
+            self._crashes.close()
+            self._leave()
+            self._assembly.binding.stop(
+                lambda error: self._note("flag provider", error)
+            )
         self._assembly.ground.store.close()
 
     def due(self, candidate_exposures: int) -> None:
@@ -95,8 +108,9 @@ class Runtime:
         if self._state is _State.RUNNING:
             self._state = _State.NEW
         self._process = _identify()
-        self._acknowledged = ()
-        self._pulse = self._evidence = None
+        self._acknowledged = {}
+        self._pulse = self._heart = self._evidence = None
+        self._crashes.after_fork()
         self._assembly.after_fork(self._process.id)
 
     def _repeater(
@@ -113,27 +127,43 @@ class Runtime:
         guard = self._assembly.settings.guard
         return min(guard.flush, guard.every).total_seconds()
 
+    def _read_store(self) -> None:
+        """Read what decisions are made with: latches, and the key of the hashes."""
+        self._assembly.killswitch.refresh()
+        self._load_secret()
+
+    def _obey(self) -> None:
+        """Obey what ledger, store and break-glass say; write nothing."""
+        self._assembly.killswitch.refresh()
+        if self._heart is not None and self._obeyed() != self._acknowledged:
+            self._heart.wake()
+
     def _beat(self) -> None:
-        """Obey what ledger, store and break-glass say, and acknowledge it."""
-        assembly = self._assembly
-        assembly.killswitch.refresh()
-        assembly.killswitch.resume()
-        trips = assembly.killswitch.trips()
-        obeyed = tuple(sorted(trips.items()))
-        now = assembly.ground.clock.monotonic()
-        if obeyed == self._acknowledged and now - self._beaten_at < _BEAT_S:
-            return
-        seen_at = assembly.ground.clock.now().timestamp()
+        """Acknowledge what is obeyed, and deliver what others left undone."""
+        self._load_secret()
+        self._assembly.killswitch.resume()
+        trips = self._obeyed()
+        seen_at = self._assembly.ground.clock.now().timestamp()
         try:
-            assembly.ground.store.beat(
+            self._assembly.ground.store.beat(
                 replace(self._process, seen_at=seen_at, trips=trips)
             )
         except StoreError as error:
             self._note("heartbeat not written", error)
-            return
-        self._acknowledged, self._beaten_at = obeyed, now
+        else:
+            self._acknowledged = trips
+
+    def _obeyed(self) -> Mapping[str, int]:
+        return self._assembly.killswitch.trips()
+
+    def _load_secret(self) -> None:
+        try:
+            self._assembly.secret.load()
+        except StoreError as error:
+            self._note("secret unreadable", error)
 
     def _gather(self) -> None:
+        self._crashes.book()
         if self._assembly.settings.guard.run is GuardRun.MANUAL:
             self._assembly.flusher.flush()
         else:

@@ -7,8 +7,9 @@ from dataclasses import asdict
 from flipback.analysis import Analysis
 from flipback.app import RouteStatus
 from flipback.cli._shell import release_command
+from flipback.control import culprits, describe
 from flipback.ports import SCALE, FlagState
-from flipback.verdict import Finding
+from flipback.verdict import Finding, Verdict
 
 
 Json = Mapping[str, object]
@@ -54,10 +55,14 @@ def _flag(flag: FlagState) -> Json:
 
 
 def _analysis(analysis: Analysis) -> Json:
+    failed = analysis.verdict is Verdict.FAIL
     return {
         "verdict": analysis.verdict,
         "log_g": _number(analysis.log_g),
         "log_threshold": _number(analysis.log_threshold),
+        "harm": list(map(describe, culprits(analysis))) if failed else [],
+        "should_pause": list(map(describe, analysis.paused)),
+        "warnings": list(map(describe, analysis.warned)),
         "findings": list(map(_finding, analysis.findings)),
         "excluded": dict(analysis.excluded),
     }

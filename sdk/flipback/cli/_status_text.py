@@ -8,8 +8,9 @@ from flipback.app import RouteStatus
 from flipback.assignment import EVERYBODY, Reason
 from flipback.cli._shell import release_command
 from flipback.config import variant_named_by
+from flipback.control import culprits, describe
 from flipback.ports import SCALE, FlagState
-from flipback.verdict import Finding, Interval
+from flipback.verdict import Finding, Interval, Verdict
 
 
 _COLUMNS = (
@@ -118,9 +119,20 @@ def _evidence(analysis: Analysis | None) -> Iterator[tuple[str, str]]:
         return
     total, threshold = _short(analysis.log_g), _short(analysis.log_threshold)
     yield "evidence", f"{analysis.verdict}; log E {total}, rolls back at {threshold}"
+    yield from _alarms(analysis)
     if analysis.excluded:
         counts = ", ".join(f"{n} {why}" for why, n in analysis.excluded.items())
         yield "excluded", counts
+
+
+def _alarms(analysis: Analysis) -> Iterator[tuple[str, str]]:
+    if analysis.verdict is Verdict.FAIL:
+        for finding in culprits(analysis):
+            yield "harm", f"proven: {describe(finding)}"
+    for finding in analysis.paused:
+        yield "pause", f"should pause: {describe(finding)}"
+    for finding in analysis.warned:
+        yield "warning", describe(finding)
 
 
 def _table(analysis: Analysis | None) -> Sequence[str]:

@@ -94,8 +94,9 @@ def _flag_mistakes(
     ref = FlagRef(key=plan.flag)
     try:
         state = writer.read(ref)
-        control = flag_variant(plan, state, plan.control) or plan.control
-        yield from check_flag(plan, file, state, writer.preflight(ref, control=control))
+        control = flag_variant(plan, state, plan.control)
+        issues = writer.preflight(ref, control=control) if control is not None else ()
+        yield from check_flag(plan, file, state, issues)
     except FlagWriteError as error:
         if error.kind is FlagProblem.NOT_FOUND:
             yield from check_flag(plan, file, None, ())

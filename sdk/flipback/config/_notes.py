@@ -59,4 +59,8 @@ def _guardrails(guardrails: Sequence[Guardrail]) -> Found:
         if guardrail.scope == "cohort":
             yield table, "scope", "a rollback is for everybody"
         if guardrail.on_fail is OnFail.PAUSE:
-            yield table, "on_fail", "a pause is shown and logged, the split stays"
+            yield (
+                table,
+                "on_fail",
+                "`flipback status` shows that it should pause, the split stays",
+            )

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from flipback.config import flag_variant
-from flipback.errors import FlagProblem, FlagWriteError, LedgerError, StoreError
+from flipback.control._appender import Appender
+from flipback.errors import FlagProblem, FlagWriteError, FlipbackError, LedgerError
 from flipback.latch import Latch
 from flipback.plan import RolloutPlan
 from flipback.ports import EntryKind, FlagRef, FlagWriter, Intent, Ledger, StateStore
@@ -17,6 +18,7 @@ _BLOCKED = frozenset(
 )
 _FIRST_PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 10.0
+_LAST_WAIT_S = 1.0
 
 
 class Delivered(StrEnum):
@@ -68,20 +70,27 @@ class Delivery:
         self,
         *,
         ledger: Ledger,
+        appender: Appender,
         store: StateStore,
         writer: FlagWriter | None,
         still_held: Callable[[Latch], bool],
         failed: Callable[[str, str], object],
     ) -> None:
         self._ledger = ledger
+        self._appender = appender
         self._store = store
         self._writer = writer
         self._still_held = still_held
         self._failed = failed
         self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
 
     def attempt(self, plan: RolloutPlan | None, report: KillReport) -> KillReport:
-        """Try once to deliver what is missing; `plan` None means: no flag known."""
+        """Try once to deliver what is missing; `plan` None means: no flag known.
+
+        The latch in the report may have a later trip than before: that of the
+        ledger or the store, where they knew of kills that this process did not.
+        """
         report = replace(report, problem="")
         if not report.durable:
             report = self._to_ledger(report)
@@ -89,20 +98,32 @@ class Delivery:
             report = self._to_store(report)
         if report.flag is not Delivered.APPLIED:
             report = self._to_flag(plan, report)
+        if report.durable and report.flag is Delivered.APPLIED:
+            self._note(report.latch)
         return report
 
     def pursue(self, plan: RolloutPlan | None, report: KillReport) -> None:
         """Go on in a thread until all is delivered or a person released the kill."""
-        threading.Thread(
+        thread = threading.Thread(
             target=self._pursue,
             args=(plan, report),
             name="flipback-delivery",
             daemon=True,
-        ).start()
+        )
+        self._threads = [each for each in self._threads if each.is_alive()]
+        self._threads.append(thread)
+        thread.start()
 
     def stop(self) -> None:
         """Stop all pursuits; a restart takes them up again from the ledger."""
         self._stopping.set()
+        for thread in self._threads:
+            thread.join(_LAST_WAIT_S)
+
+    def after_fork(self) -> None:
+        """Leave the pursuits to the parent, whose threads they are."""
+        self._stopping = threading.Event()
+        self._threads = []
 
     def _pursue(self, plan: RolloutPlan | None, report: KillReport) -> None:
         pause = _FIRST_PAUSE_S
@@ -115,20 +136,33 @@ class Delivery:
 
     def _to_ledger(self, report: KillReport) -> KillReport:
         latch = report.latch
-        intent = Intent(id=latch.intent, actor=latch.actor, reason=latch.reason)
-        floor = replace(latch, trip=latch.trip - 1, intent="")
         try:
-            self._ledger.kill(latch.route, intent=intent, at=latch.at, floor=floor)
+            latch = self._appender.append(
+                latch.route,
+                intent=_intent_of(latch),
+                at=latch.at,
+                floor=lambda: replace(latch, trip=latch.trip - 1, intent=""),
+            )
         except LedgerError as error:
             return _with_problem(report, f"not durable: {error}")
-        return replace(report, durable=True)
+        return replace(report, durable=True, latch=report.latch.merge(latch))
 
     def _to_store(self, report: KillReport) -> KillReport:
+        latch = report.latch
         try:
-            self._store.put_latch(report.latch)
-        except StoreError as error:
-            return _with_problem(report, f"not in the store: {error}")
-        return replace(report, stored=True)
+            merged = self._store.put_latch(latch)
+            if not merged.held and merged.intent != latch.intent:
+                # Others killed and released meanwhile; this kill comes after that.
+                latch = merged.killed(
+                    reason=latch.reason,
+                    actor=latch.actor,
+                    intent=latch.intent,
+                    at=latch.at,
+                )
+                self._store.put_latch(latch)
+        except Exception as error:  # noqa: BLE001 - a bug of a store stops no kill
+            return _with_problem(report, f"not in the store: {_said(error)}")
+        return replace(report, stored=True, latch=latch)
 
     def _to_flag(self, plan: RolloutPlan | None, report: KillReport) -> KillReport:
         if self._writer is None or plan is None:
@@ -136,15 +170,17 @@ class Delivery:
         latch = report.latch
         if self._has_arrived(latch):
             return replace(report, flag=Delivered.APPLIED)
-        intent = Intent(id=latch.intent, actor=latch.actor, reason=latch.reason)
-        control = _control_in_flag(self._writer, plan)
         try:
-            self._writer.kill(FlagRef(key=plan.flag), control=control, intent=intent)
-        except FlagWriteError as error:
-            blocked = error.kind in _BLOCKED
+            self._writer.kill(
+                FlagRef(key=plan.flag),
+                control=_control_in_flag(self._writer, plan),
+                intent=_intent_of(latch),
+            )
+        except Exception as error:  # noqa: BLE001 - a bug of a writer stops no kill
+            blocked = isinstance(error, FlagWriteError) and error.kind in _BLOCKED
             flag = Delivered.BLOCKED if blocked else Delivered.PENDING
-            return _with_problem(replace(report, flag=flag), f"flag service: {error}")
-        self._note(plan, latch)
+            problem = f"flag service: {_said(error)}"
+            return _with_problem(replace(report, flag=flag), problem)
         return replace(report, flag=Delivered.APPLIED)
 
     def _has_arrived(self, latch: Latch) -> bool:
@@ -162,16 +198,25 @@ class Delivery:
             for entry in entries
         )
 
-    def _note(self, plan: RolloutPlan, latch: Latch) -> None:
+    def _note(self, latch: Latch) -> None:
+        """Remember that this trip reached the flag; not before it is in the ledger."""
+        if self._has_arrived(latch):
+            return
         try:
             self._ledger.note(
-                EntryKind.FLAG_WRITE,
-                plan.route,
-                text=_arrival(latch),
-                at=latch.at,
+                EntryKind.FLAG_WRITE, latch.route, text=_arrival(latch), at=latch.at
             )
         except LedgerError as error:
-            self._failed(plan.route, str(error))
+            self._failed(latch.route, str(error))
+
+
+def _intent_of(latch: Latch) -> Intent:
+    return Intent(id=latch.intent, actor=latch.actor, reason=latch.reason)
+
+
+def _said(error: Exception) -> str:
+    """Return our own sentence, or what a bug of others has to say."""
+    return str(error) if isinstance(error, FlipbackError) else repr(error)
 
 
 def _arrival(latch: Latch) -> str:

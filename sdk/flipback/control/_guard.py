@@ -47,10 +47,14 @@ class GuardrailEvaluator:
     def look(self) -> tuple[Look, ...]:
         """Flush, then look at every route once; roll back where harm is proven.
 
+        Kills and releases are read first: what was observed before the last of
+        them proves nothing any more.
+
         Raises:
             StoreError: The evidence cannot be read; nothing was decided.
         """
         self._flusher.flush()
+        self._switch.refresh()
         return tuple(map(self._look, self._ground.plans.values()))
 
     def watch(self) -> None:

@@ -2,14 +2,13 @@
 
 import threading
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FuturesTimeoutError
 from dataclasses import dataclass, replace
 
 from flipback.assignment import Reason
+from flipback.control._appender import Appender
 from flipback.control._delivery import Delivered, Delivery, KillReport
 from flipback.control._force import ForcedControl, is_forced
-from flipback.errors import LedgerError, StoreError
+from flipback.errors import FlipbackError, LedgerError
 from flipback.latch import Latch, merge_all
 from flipback.plan import RolloutPlan
 from flipback.ports import Clock, FlagWriter, Intent, Ledger, Store
@@ -17,7 +16,6 @@ from flipback.routing import Faults, Standing, Switch
 from flipback.telemetry import EventLog
 
 
-_LEDGER_PATIENCE_S = 0.1
 EVALUATOR = "guardrail evaluator"
 
 
@@ -48,10 +46,13 @@ class KillSwitch:
         self._lock = threading.Lock()
         self._latches = {route: Latch(route=route) for route in ground.plans}
         self._read: set[str] = set()
+        self._stopped = False
         self._taken_up: dict[str, tuple[int, bool]] = {}
         self.switches = {route: Switch(route) for route in ground.plans}
+        self._appender = Appender(ground.ledger)
         self._delivery = Delivery(
             ledger=ground.ledger,
+            appender=self._appender,
             store=ground.store,
             writer=ground.writer,
             still_held=self._still_held,
@@ -66,15 +67,19 @@ class KillSwitch:
 
     def trips(self) -> Mapping[str, int]:
         """Return the trip that this process obeys, per route, as it acknowledges."""
-        return {route: latch.trip for route, latch in self._latches.items()}
+        return {route: switch.standing.trip for route, switch in self.switches.items()}
 
     def refresh(self) -> None:
-        """Read ledger, store and break-glass, and set the switches; never raises."""
-        self._merge("ledger", self._from_ledger())
-        self._merge("store", self._from_store())
+        """Read break-glass, ledger and store, and obey them; never raises.
+
+        Each is obeyed before the next one is read, which may hang.
+        """
         forced = self._forced.routes()
-        for route, switch in self.switches.items():
-            switch.standing = self._standing(route, forced, switch.standing)
+        self._set_switches(forced)
+        self._merge("ledger", self._from_ledger())
+        self._set_switches(forced)
+        self._merge("store", self._from_store())
+        self._set_switches(forced)
 
     def resume(self) -> None:
         """Deliver what others left undone: an ended command line, a crashed process.
@@ -95,40 +100,39 @@ class KillSwitch:
         The ledger comes first so that the kill survives a crash, but for a
         tenth of a second at most: a slow disk must not keep the candidate alive.
         """
-        report = self._append(route, intent)
-        self._taken_up[route] = report.latch.order
-        self._obey(report.latch)
-        report = self._delivery.attempt(self._ground.plans.get(route), report)
+        report = self._obeyed(self._append(route, intent))
+        plan = self._ground.plans.get(route)
+        report = self._obeyed(self._delivery.attempt(plan, report))
         self._announce(report, automatic=automatic)
         self._pursue(route, report)
         return report
 
     def after_fork(self) -> None:
-        """Replace the lock, whose copy in a forked child may be held for ever."""
+        """Replace locks, whose copies in a forked child may be held for ever."""
         self._lock = threading.Lock()
+        self._appender.after_fork()
+        self._delivery.after_fork()
 
     def stop(self) -> None:
         """Stop delivering and serve control: nobody would see the next kill."""
+        with self._lock:
+            self._stopped = True
+        self._set_switches(frozenset())
         self._delivery.stop()
-        for switch in self.switches.values():
-            switch.standing = replace(switch.standing, override=Reason.NOT_READY)
 
     def _append(self, route: str, intent: Intent) -> KillReport:
         at = self._ground.clock.now().isoformat()
-        floor = self._floor(self._latches.get(route, Latch(route=route)))
-        pool = ThreadPoolExecutor(1, thread_name_prefix="flipback-ledger")
+        known = self._latches.get(route, Latch(route=route))
+        durable, problem = True, ""
         try:
-            waiting = pool.submit(
-                self._ground.ledger.kill, route, intent=intent, at=at, floor=floor
+            latch = self._appender.append(
+                route, intent=intent, at=at, floor=lambda: self._floor(known)
             )
-            latch, durable, problem = waiting.result(_LEDGER_PATIENCE_S), True, ""
-        except (LedgerError, FuturesTimeoutError) as error:
-            latch = floor.killed(
+        except LedgerError as error:
+            latch = known.killed(
                 reason=intent.reason, actor=intent.actor, intent=intent.id, at=at
             )
-            durable, problem = False, str(error) or "the ledger is slow"
-        finally:
-            pool.shutdown(wait=False)
+            durable, problem = False, str(error)
         return KillReport(
             latch=latch,
             durable=durable,
@@ -142,17 +146,20 @@ class KillSwitch:
         stored = self._from_store() or {}
         return known.merge(stored.get(known.route, known))
 
-    def _obey(self, latch: Latch) -> None:
+    def _obeyed(self, report: KillReport) -> KillReport:
+        latch = report.latch
+        self._taken_up[latch.route] = latch.order
         with self._lock:
             merged = self._latches.get(latch.route, latch).merge(latch)
             self._latches[latch.route] = merged
-        switch = self.switches.get(latch.route)
-        if switch is not None and merged.held:
-            switch.standing = replace(
-                switch.standing,
-                trip=merged.trip,
-                override=switch.standing.override or Reason.KILLED,
-            )
+            switch = self.switches.get(latch.route)
+            if switch is not None and merged.held:
+                switch.standing = replace(
+                    switch.standing,
+                    trip=merged.trip,
+                    override=switch.standing.override or Reason.KILLED,
+                )
+        return report
 
     def _announce(self, report: KillReport, *, automatic: bool) -> None:
         plan = self._ground.plans.get(report.latch.route)
@@ -169,7 +176,7 @@ class KillSwitch:
             self._delivery.pursue(self._ground.plans.get(route), report)
 
     def _still_held(self, latch: Latch) -> bool:
-        now = self._latches.get(latch.route, latch)
+        now = self._latches.get(latch.route, latch).merge(latch)
         return now.held and now.trip == latch.trip
 
     def _take_up(self, latch: Latch) -> None:
@@ -180,9 +187,10 @@ class KillSwitch:
             self._delivery.pursue(self._ground.plans[latch.route], report)
             return
         try:
+            self._ground.ledger.release(latch)
             self._ground.store.put_latch(latch)
-        except StoreError as error:
-            self._ground.faults.note(latch.route, "release not in the store", error)
+        except FlipbackError as error:
+            self._ground.faults.note(latch.route, "release not everywhere yet", error)
 
     def _merge(self, source: str, copies: Mapping[str, Latch] | None) -> None:
         if copies is None:
@@ -196,23 +204,31 @@ class KillSwitch:
     def _from_ledger(self) -> Mapping[str, Latch] | None:
         try:
             return self._ground.ledger.latches()
-        except LedgerError as error:
+        except Exception as error:  # noqa: BLE001 - the store must still be read
             self._ground.faults.note("*", "ledger unreadable", error)
             return None
 
     def _from_store(self) -> Mapping[str, Latch] | None:
         try:
             return self._ground.store.latches()
-        except StoreError as error:
+        except Exception as error:  # noqa: BLE001 - the thread that obeys goes on
             self._ground.faults.note("*", "store unreadable", error)
             return None
+
+    def _set_switches(self, forced: frozenset[str]) -> None:
+        """Set all switches; under the lock, or a kill in between would be undone."""
+        with self._lock:
+            for route, switch in self.switches.items():
+                switch.standing = self._standing(route, forced, switch.standing)
 
     def _standing(
         self, route: str, forced: frozenset[str], before: Standing
     ) -> Standing:
         latch = self._latches[route]
         override: Reason | None = None
-        if is_forced(route, forced):
+        if self._stopped:
+            override = Reason.NOT_READY
+        elif is_forced(route, forced):
             override = Reason.FORCED
         elif latch.held:
             override = Reason.KILLED

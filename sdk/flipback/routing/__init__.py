@@ -6,20 +6,23 @@ from flipback.routing._epochs import EpochBook
 from flipback.routing._exchange import not_a_value, receipt, record
 from flipback.routing._faults import Faults
 from flipback.routing._flag import Evaluated, FlagReader
+from flipback.routing._inflight import InFlight
 from flipback.routing._parts import Parts
-from flipback.routing._receipt import Keyring, Ticket
+from flipback.routing._receipt import LIFETIME, Keyring, Ticket
 from flipback.routing._recorder import Recorder
 from flipback.routing._route import Decision, Route, Variant
 from flipback.routing._standing import Standing, Switch
 
 
 __all__ = [
+    "LIFETIME",
     "Decider",
     "Decision",
     "EpochBook",
     "Evaluated",
     "Faults",
     "FlagReader",
+    "InFlight",
     "Keyring",
     "Parts",
     "Recorder",

@@ -11,6 +11,8 @@ from openfeature.evaluation_context import (
 )
 from openfeature.transaction_context import get_transaction_context
 
+from flipback.routing._exchange import forget_last
+
 
 class Scope:
     """One request or conversation: its context, and what was decided in it."""
@@ -19,7 +21,7 @@ class Scope:
 
     def __init__(self, context: EvaluationContext) -> None:
         self.context = context
-        self.memo: dict[str, object] = {}
+        self.memo: dict[tuple[object, int], object] = {}
 
 
 _scope: ContextVar[Scope | None] = ContextVar("flipback_scope", default=None)
@@ -34,6 +36,7 @@ def context(user: EvaluationContext) -> Generator[EvaluationContext]:
     `asyncio.to_thread` inherit the context, bare threads do not.
     """
     token = _scope.set(Scope(user))
+    forget_last()
     try:
         yield user
     finally:
@@ -48,7 +51,12 @@ def current_scope() -> Scope | None:
 def current_context() -> EvaluationContext:
     """Return the scope's context, or else OpenFeature's transaction context."""
     scope = _scope.get()
-    return get_transaction_context() if scope is None else scope.context
+    if scope is not None:
+        return scope.context
+    try:
+        return get_transaction_context()
+    except Exception:  # noqa: BLE001 - a propagator of others must not fail a call
+        return EvaluationContext()
 
 
 def targeting_key(user: EvaluationContext) -> str | None:
@@ -57,6 +65,7 @@ def targeting_key(user: EvaluationContext) -> str | None:
         user.targeting_key
         or get_transaction_context().targeting_key
         or get_evaluation_context().targeting_key
+        or None
     )
 
 

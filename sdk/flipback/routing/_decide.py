@@ -15,6 +15,7 @@ from flipback.assignment import (
     Role,
 )
 from flipback.routing._context import attribute, current_scope, targeting_key
+from flipback.routing._faults import described
 from flipback.routing._flag import Evaluated, FlagReader
 from flipback.routing._parts import Parts
 from flipback.routing._standing import Standing, Switch
@@ -59,13 +60,11 @@ class Decider:
             self._ready()
             return self._decide(user)
         except Exception as error:  # noqa: BLE001 - a bug of ours must not fail a call
-            self._parts.faults.note(self._plan.route, Reason.FAULT, repr(error))
-            return self._assignment(
-                self._switch.standing,
-                Reason.FAULT,
-                self._plan.control,
-                Evaluated(name=None, reason=Reason.FAULT),
-            )
+            self._parts.faults.note(self._plan.route, Reason.FAULT, described(error))
+            standing = self._switch.standing
+            reason = standing.override or Reason.FAULT
+            said = Evaluated(name=None, reason=reason)
+            return self._assignment(standing, reason, self._plan.control, said)
 
     def _decide(self, user: EvaluationContext) -> Assignment:
         standing = self._switch.standing
@@ -73,9 +72,11 @@ class Decider:
         if standing.override is not None:
             said = Evaluated(name=None, reason=standing.override)
         elif unit is None:
-            said = Evaluated(name=None, reason=Reason.NO_TARGETING_KEY)
+            said = Evaluated(
+                name=None, reason=Reason.NO_TARGETING_KEY, problem=self._no_unit()
+            )
         else:
-            said = self._ask(user)
+            said = self._ask(user, standing.trip)
         variant, reason = self._resolve(said)
         return self._assignment(
             standing,
@@ -86,24 +87,24 @@ class Decider:
             subject=0 if unit is None else self._parts.keyring.subject(unit),
         )
 
-    def _ask(self, user: EvaluationContext) -> Evaluated:
-        """Evaluate once per scope, so that a conversation keeps its variant."""
+    def _ask(self, user: EvaluationContext, trip: int) -> Evaluated:
+        """Evaluate once per scope, so that a conversation keeps its variant.
+
+        A kill ends that: what was answered before it is not served after its release.
+        """
         scope = current_scope()
         if scope is None or scope.context is not user:
             return self._reader.evaluate(user)
-        route = self._plan.route
-        known = scope.memo.get(route)
+        known = scope.memo.get((self, trip))
         if not isinstance(known, Evaluated):
-            known = scope.memo[route] = self._reader.evaluate(user)
+            known = scope.memo[self, trip] = self._reader.evaluate(user)
         return known
 
     def _resolve(self, said: Evaluated) -> tuple[str, Reason]:
         """Return who serves and why; whatever the code does not know is control."""
         if said.name is None:
-            if said.problem or said.reason is Reason.NO_TARGETING_KEY:
-                self._parts.faults.note(
-                    self._plan.route, said.reason, said.problem or _NO_KEY
-                )
+            if said.problem:
+                self._parts.faults.note(self._plan.route, said.reason, said.problem)
             return self._plan.control, said.reason
         if said.name in self._registered:
             return said.name, said.reason
@@ -152,16 +153,19 @@ class Decider:
         unit = attribute(user, self._plan.unit)
         return None if unit is None else str(unit)
 
+    def _no_unit(self) -> str:
+        unit = self._plan.unit
+        also = "" if unit == "targetingKey" else f" or no attribute {unit!r}, the unit"
+        return (
+            f"the evaluation context has no targeting key{also}; "
+            "pass EvaluationContext('user-id')"
+        )
+
     def _cohorts_of(self, user: EvaluationContext) -> tuple[Cohort, ...]:
         return tuple(
             _cohort(name, declared, attribute(user, name))
             for name, declared in self._cohorts
         )
-
-
-_NO_KEY = (
-    "the evaluation context has no targeting key; pass EvaluationContext('user-id')"
-)
 
 
 def _cohort(name: str, declared: dict[str, Cohort], value: object) -> Cohort:

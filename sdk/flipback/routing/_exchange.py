@@ -1,12 +1,15 @@
 """One exposure being served: what it records until it ends."""
 
 import math
+import threading
 from collections.abc import Callable
 from contextvars import ContextVar
+from numbers import Real
 
 from flipback.assignment import Assignment
 from flipback.plan import BUILT_IN_METRICS, ERROR, LATENCY
 from flipback.routing._faults import Faults
+from flipback.routing._inflight import UNTRACKED
 
 
 class Exchange:
@@ -18,12 +21,15 @@ class Exchange:
 
     __slots__ = (
         "_faults",
+        "_lock",
         "_metrics",
+        "_over",
         "_sign",
         "assignment",
         "outcomes",
         "promised",
         "route",
+        "slot",
     )
 
     def __init__(
@@ -32,46 +38,64 @@ class Exchange:
         assignment: Assignment,
         *,
         metrics: frozenset[str],
-        sign: Callable[[str, Assignment, frozenset[str]], str],
+        sign: Callable[[Assignment, frozenset[str]], str],
         faults: Faults,
     ) -> None:
         self.route = route
         self.assignment = assignment
         self.outcomes: dict[str, float] = {}
         self.promised: frozenset[str] | None = None
+        self.slot = UNTRACKED
         self._metrics = metrics
         self._sign = sign
         self._faults = faults
+        self._lock = threading.Lock()
+        self._over = False
 
     def record(self, metric: str, value: object) -> bool:
         """Keep an outcome; False, counted and logged once, if it cannot be one."""
-        problem = self._problem(metric, value)
+        with self._lock:
+            problem = self._problem(metric, value)
+            if not problem:
+                # mypy: `_problem` has found it to be a number.
+                self.outcomes[metric] = float(value)  # type: ignore[arg-type]
         if problem:
             self._faults.note(self.route, f"outcome dropped: {metric}", problem)
-            return False
-        self.outcomes[metric] = float(value)  # type: ignore[arg-type]  # checked above
-        return True
+        return not problem
 
     def end(self, *, failed: bool | None, latency_s: float | None) -> None:
         """Add the built-in outcomes; what the variant itself recorded stands.
+
+        Only a crash stands above it: that is an error whatever was said before.
 
         Args:
             failed: Whether the variant raised; None if the caller was at fault.
             latency_s: Seconds that it took, None where that says nothing.
         """
-        if failed is not None:
-            self.outcomes.setdefault(ERROR, float(failed))
-        if latency_s is not None:
-            self.outcomes.setdefault(LATENCY, max(0.0, latency_s))
+        with self._lock:
+            if failed:
+                self.outcomes[ERROR] = 1.0
+            elif failed is not None:
+                self.outcomes.setdefault(ERROR, 0.0)
+            if latency_s is not None:
+                self.outcomes.setdefault(LATENCY, max(0.0, latency_s))
+
+    def close(self) -> None:
+        """Take no more: a thread that outlives the call needs the receipt."""
+        with self._lock:
+            self._over = True
 
     def receipt(self) -> str:
         """Return the receipt of this decision, for outcomes that come later."""
-        if self.promised is None:
-            self.promised = frozenset(self.outcomes) | frozenset(BUILT_IN_METRICS)
-        return self._sign(self.route, self.assignment, self.promised)
+        with self._lock:
+            if self.promised is None:
+                self.promised = frozenset(self.outcomes) | frozenset(BUILT_IN_METRICS)
+        return self._sign(self.assignment, self.promised)
 
     def _problem(self, metric: str, value: object) -> str:
-        if metric not in self._metrics:
+        if self._over:
+            return "the call is over; record it with its receipt: router.record"
+        if not isinstance(metric, str) or metric not in self._metrics:  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may not check types
             known = ", ".join(sorted(self._metrics))
             return f"no guardrail or hypothesis names it; the plan knows {known}"
         if metric in self.outcomes:
@@ -80,12 +104,17 @@ class Exchange:
 
 
 def not_a_value(value: object) -> str:
-    """Return why this is no value of a metric, or an empty string if it is one."""
-    if not isinstance(value, int | float):
+    """Return why this is no value of a metric, or an empty string if it is one.
+
+    NumPy's numbers are numbers: models answer with them.
+    """
+    if not isinstance(value, int | float | Real):
         return f"{type(value).__name__} is no number; record a float, an int or a bool"
-    if not math.isfinite(value):
-        return f"{value} is not finite; record a number or nothing at all"
-    return ""
+    try:
+        finite = math.isfinite(value)
+    except OverflowError:
+        return "the integer is too large; record a float"
+    return "" if finite else f"{value} is not finite; record a number or nothing at all"
 
 
 class _Muted:
@@ -139,8 +168,13 @@ def receipt() -> str | None:
 
     Store it or send it along; `router.record(receipt, metric, value)` attaches
     an outcome weeks later, in any process with the same secret. None before any
-    routed call.
+    routed call of this `flipback.context`, and where the secret cannot be read.
     """
     serving = _current.get()
     exchange = serving if isinstance(serving, Exchange) else _last.get()
-    return None if exchange is None else exchange.receipt()
+    return None if exchange is None else exchange.receipt() or None
+
+
+def forget_last() -> None:
+    """Forget the last decision here: what comes next is another request's."""
+    _last.set(None)

@@ -4,16 +4,28 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 
 
+MOST_KINDS = 1000
+OTHER_KINDS = "(other kinds)"
 logger = logging.getLogger("flipback")
+
+
+def described(error: BaseException) -> str:
+    """Return what an error says of itself, or its type where that fails too."""
+    try:
+        return repr(error)
+    except Exception:  # noqa: BLE001 - an error of the application may be broken
+        return type(error).__name__
 
 
 class Faults:
     """Counts per (route, kind); the first of each kind is logged, the rest counted.
 
     A request path that logged every fault would turn one wrong flag into a
-    full disk.
+    full disk. Kinds may hold what a client sent, such as a metric's name; after
+    `MOST_KINDS` of them new ones are counted as one, so memory stays bounded.
     """
 
     def __init__(self) -> None:
@@ -24,14 +36,17 @@ class Faults:
     def note(self, route: str, kind: str, detail: object) -> None:
         """Count one fault and log it if it is the first of its kind on this route."""
         with self._lock:
+            if len(self._counts) >= MOST_KINDS and (route, kind) not in self._counts:
+                route, kind = "*", OTHER_KINDS
             self._counts[route, kind] += 1
             first = self._counts[route, kind] == 1
             if first:
                 self._details[route, kind] = f"{kind}: {detail}"
         if first:
-            logger.warning(
-                "route %s: %s: %s (further ones are counted)", route, kind, detail
-            )
+            with suppress(Exception):  # a filter of the application may raise
+                logger.warning(
+                    "route %s: %s: %s (further ones are counted)", route, kind, detail
+                )
 
     def counts(self) -> Mapping[tuple[str, str], int]:
         """Return all counts so far by (route, kind)."""

@@ -7,6 +7,7 @@ from openfeature.client import OpenFeatureClient
 from openfeature.evaluation_context import EvaluationContext
 from openfeature.exception import ErrorCode
 from openfeature.flag_evaluation import FlagEvaluationDetails
+from openfeature.flag_evaluation import Reason as Said
 
 from flipback.assignment import Reason
 from flipback.config import variant_named_by
@@ -19,7 +20,7 @@ _ERRORS = {
     ErrorCode.TYPE_MISMATCH: Reason.TYPE_MISMATCH,
     ErrorCode.TARGETING_KEY_MISSING: Reason.NO_TARGETING_KEY,
 }
-_REASONS = {reason.value.upper(): reason for reason in Reason}
+_REASONS = {said.value: Reason(said.value.lower()) for said in Said}
 RULE = "rule"
 VERSION = "version"
 
@@ -29,10 +30,10 @@ class Evaluated(NamedTuple):
 
     Attributes:
         name: The variant that the flag's value names, None if it said nothing.
-        reason: OpenFeature's reason, or the error.
+        reason: OpenFeature's reason, or what was wrong.
         rule: The rule that decided, where the provider reveals it.
         version: Version of the flag, where the provider has one.
-        problem: The provider's message, empty where nothing went wrong.
+        problem: What went wrong, in the provider's words or ours; empty if nothing.
     """
 
     name: str | None
@@ -59,16 +60,23 @@ class FlagReader:
     def evaluate(self, user: EvaluationContext) -> Evaluated:
         """Return what the flag says for this user; provider errors are in it."""
         details = self._ask(self._key, self._default, user)
+        if details.error_code is not None:
+            return _failed(details, details.error_code)
+        name = self._name(details.value)
         metadata = details.flag_metadata
         rule, version = metadata.get(RULE), metadata.get(VERSION)
-        failed = details.error_code is not None
         return Evaluated(
-            name=None if failed else self._name(details.value),
-            reason=_reason(details),
+            name=name,
+            reason=Reason.UNKNOWN_VARIANT if name is None else _reason(details),
             rule=None if rule is None else str(rule),
             version=None if version is None else str(version),
-            problem=details.error_message or "" if failed else "",
+            problem=self._nameless() if name is None else "",
         )
+
+    def _nameless(self) -> str:
+        key = self._plan.variant_key
+        remedy = f"give it the member {key!r}" if key else "correct the value"
+        return f"a value of flag {self._key!r} names no variant; {remedy}"
 
     def _name(self, value: object) -> str | None:
         if self._plain and isinstance(value, str):
@@ -76,9 +84,12 @@ class FlagReader:
         return variant_named_by(self._plan, value)
 
 
+def _failed(details: FlagEvaluationDetails[Any], code: ErrorCode) -> Evaluated:
+    problem = details.error_message or f"the flag provider says {code.value}"
+    return Evaluated(name=None, reason=_ERRORS.get(code, Reason.ERROR), problem=problem)
+
+
 def _reason(details: FlagEvaluationDetails[Any]) -> Reason:
-    if details.error_code is not None:
-        return _ERRORS.get(details.error_code, Reason.ERROR)
     said = details.reason
     return _REASONS.get(said, Reason.UNKNOWN) if said else Reason.UNKNOWN
 

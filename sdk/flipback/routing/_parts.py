@@ -4,23 +4,26 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from typing import ParamSpec
 
 from openfeature.evaluation_context import EvaluationContext
 
-from flipback.assignment import EVERYBODY, Assignment, Role
+from flipback.assignment import EVERYBODY, Assignment, Reason, Role
 from flipback.errors import RouteError
 from flipback.exposure import BUCKETS, CellKey, LateOutcome
 from flipback.plan import RolloutPlan, nearest
 from flipback.ports import Clock
-from flipback.routing._context import targeting_key
+from flipback.routing._context import current_context, targeting_key
 from flipback.routing._epochs import EpochBook
 from flipback.routing._exchange import Exchange
-from flipback.routing._faults import Faults
+from flipback.routing._faults import Faults, described
+from flipback.routing._inflight import InFlight
 from flipback.routing._receipt import Keyring, Ticket
 from flipback.routing._recorder import Recorder
 from flipback.telemetry import CallSpan, CallTracer, EventLog
 
 
+_P = ParamSpec("_P")
 UNVERSIONED = "unversioned"
 _FAULT = "fault in telemetry or evidence"
 
@@ -32,6 +35,7 @@ class Parts:
     plan: RolloutPlan
     metrics: frozenset[str]
     recorder: Recorder
+    in_flight: InFlight
     epochs: EpochBook
     keyring: Keyring
     tracer: CallTracer
@@ -40,25 +44,53 @@ class Parts:
     clock: Clock
     flag_variants: frozenset[str] = field(default_factory=frozenset[str])
 
+    def guarded(
+        self, act: Callable[_P, object], *args: _P.args, **kwargs: _P.kwargs
+    ) -> None:
+        """Do what telemetry or evidence asks for; a fault of it fails no call."""
+        try:
+            act(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the call goes on
+            self.faults.note(self.plan.route, _FAULT, described(error))
+
+    def current_user(self) -> EvaluationContext:
+        """Return the context of this request, an empty one where that fails."""
+        try:
+            return current_context()
+        except Exception as error:  # noqa: BLE001 - a propagator must not fail a call
+            self.faults.note(self.plan.route, Reason.FAULT, described(error))
+            return EvaluationContext()
+
     def expose(self, assignment: Assignment) -> None:
         """Count one exposure."""
-        try:
-            self.recorder.expose(self.plan.route, assignment)
-            if self.events.per_call:
-                self.events.exposure(self.plan.route, assignment)
-        except Exception as error:  # noqa: BLE001 - evidence must not fail a call
-            self.faults.note(self.plan.route, _FAULT, repr(error))
+        self.guarded(self.recorder.expose, self.plan.route, assignment)
+        if self.events.per_call:
+            self.guarded(self.events.exposure, self.plan.route, assignment)
 
-    def begin(self, assignment: Assignment) -> Exchange:
-        """Count the exposure, since the call starts now."""
-        self.expose(assignment)
-        return Exchange(
-            self.plan.route,
-            assignment,
-            metrics=self.metrics,
-            sign=self.keyring.issue,
-            faults=self.faults,
-        )
+    def receipt(self, assignment: Assignment, settled: frozenset[str]) -> str:
+        """Return a receipt, an empty one where the secret cannot be read."""
+        try:
+            return self.keyring.issue(self.plan.route, assignment, settled)
+        except Exception as error:  # noqa: BLE001 - a receipt must not fail a call
+            self.faults.note(self.plan.route, "no receipt", described(error))
+            return ""
+
+    def begin(self, assignment: Assignment) -> Exchange | None:
+        """Count the exposure, since the call starts now; None if that is broken."""
+        try:
+            self.expose(assignment)
+            exchange = Exchange(
+                self.plan.route,
+                assignment,
+                metrics=self.metrics,
+                sign=self.receipt,
+                faults=self.faults,
+            )
+            exchange.slot = self.in_flight.enter(self.plan.route, assignment)
+        except Exception as error:  # noqa: BLE001 - evidence must not fail a call
+            self.faults.note(self.plan.route, _FAULT, described(error))
+            return None
+        return exchange
 
     def span(self, assignment: Assignment, user: EvaluationContext) -> CallSpan:
         """Start the call span."""
@@ -66,39 +98,45 @@ class Parts:
             key = targeting_key(user) if self.tracer.shows_keys else None
             return self.tracer.begin(self.plan.route, assignment, key)
         except Exception as error:  # noqa: BLE001 - telemetry must not fail a call
-            self.faults.note(self.plan.route, _FAULT, repr(error))
+            self.faults.note(self.plan.route, _FAULT, described(error))
             return CallSpan.none()
 
     def finish(self, exchange: Exchange, span: CallSpan) -> None:
-        """Book the outcomes and end the span."""
-        try:
-            span.end()
-            self._settle(exchange)
-        except Exception as error:  # noqa: BLE001 - evidence must not fail a call
-            self.faults.note(self.plan.route, _FAULT, repr(error))
+        """End the span and book the outcomes; a fault in one leaves the other."""
+        exchange.close()
+        self.guarded(span.end)
+        self.guarded(self._settle, exchange)
+        self.guarded(self.in_flight.leave, exchange.slot)
+        if self.events.per_call:
+            for metric, value in exchange.outcomes.items():
+                self._say(exchange.assignment.decision_id, metric, value)
 
     def _settle(self, exchange: Exchange) -> None:
-        assignment, outcomes = exchange.assignment, exchange.outcomes
-        promised = exchange.promised
+        outcomes, promised = exchange.outcomes, exchange.promised
         if promised is not None:
             self._book_late(exchange, promised)
             outcomes = {m: v for m, v in outcomes.items() if m in promised}
-        self.recorder.settle(self.plan.route, assignment, outcomes)
-        if self.events.per_call:
-            for metric, value in exchange.outcomes.items():
-                self.events.outcome(
-                    self.plan.route, assignment.decision_id, metric, value
-                )
+        self.recorder.settle(self.plan.route, exchange.assignment, outcomes)
+
+    def _say(self, decision_id: str, metric: str, value: float) -> None:
+        route = self.plan.route
+        self.guarded(self.events.outcome, route, decision_id, metric, value)
 
     def _book_late(self, exchange: Exchange, promised: frozenset[str]) -> None:
         """Book what a receipt issued before the end of the call may bring as well."""
         receipt = self.keyring.issue(self.plan.route, exchange.assignment, promised)
         ticket = self.keyring.open(receipt)
         for metric in exchange.outcomes.keys() - promised:
-            self.late(ticket, metric, exchange.outcomes[metric])
+            self._book(ticket, metric, exchange.outcomes[metric])
 
     def late(self, ticket: Ticket, metric: str, value: float) -> bool:
         """Book an outcome by receipt; see `Router.record`."""
+        taken = self._book(ticket, metric, value)
+        if taken and self.events.per_call:
+            self._say(ticket.decision_id, metric, value)
+        return taken
+
+    def _book(self, ticket: Ticket, metric: str, value: float) -> bool:
         if not ticket.randomized or ticket.role is Role.OTHER:
             return False
         if metric in ticket.settled:

@@ -64,7 +64,9 @@ class Keyring:
 
     def subject(self, unit: str) -> int:
         """Return the keyed 64-bit hash of a randomisation key."""
-        digest = blake2b(unit.encode(), digest_size=8, key=self._hash_key).digest()
+        digest = blake2b(
+            unit.encode(errors="surrogatepass"), digest_size=8, key=self._hash_key
+        ).digest()
         return int.from_bytes(digest, "big")
 
     def issue(self, route: str, assignment: Assignment, settled: Iterable[str]) -> str:

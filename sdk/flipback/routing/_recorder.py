@@ -84,13 +84,16 @@ class Recorder:
             self.exclude(route, _why_excluded(assignment))
             return
         bucket = assignment.subject % BUCKETS
+        is_candidate = assignment.role is Role.CANDIDATE
         with self._lock:
             group = self._group(route, assignment)
             group.add(EXPOSURE, bucket, 1.0)
             if self._events[route]:
                 group.met(EXPOSURE, assignment.subject)
-        if assignment.role is Role.CANDIDATE:
-            self._count_candidate(route)
+            count = self.candidate_exposures.get(route, 0) + is_candidate
+            self.candidate_exposures[route] = count
+        if is_candidate:
+            self._due(count)
 
     def settle(
         self, route: str, assignment: Assignment, outcomes: Mapping[str, float]
@@ -151,11 +154,6 @@ class Recorder:
         if group is None:
             group = self._groups[key] = _Group()
         return group
-
-    def _count_candidate(self, route: str) -> None:
-        count = self.candidate_exposures.get(route, 0) + 1
-        self.candidate_exposures[route] = count
-        self._due(count)
 
 
 def _why_excluded(assignment: Assignment) -> str:

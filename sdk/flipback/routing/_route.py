@@ -11,7 +11,6 @@ from typing_extensions import ParamSpec, TypeVar, override
 from flipback.assignment import Assignment, Role
 from flipback.errors import RouteError
 from flipback.plan import OnError, RolloutPlan
-from flipback.routing._context import current_context
 from flipback.routing._decide import Decider
 from flipback.routing._exchange import Exchange, Serving
 from flipback.routing._parts import Parts
@@ -59,10 +58,11 @@ class Decision:
         """Count the exposure, when the subject meets the variant; return its receipt.
 
         Everything that is known of the call, errors and latency included, is
-        then recorded by that receipt.
+        then recorded by that receipt. It is empty where the secret cannot be
+        read; such a decision is not compared anyway.
         """
         self._parts.expose(self.assignment)
-        return self._parts.keyring.issue(self._parts.plan.route, self.assignment, ())
+        return self._parts.receipt(self.assignment, frozenset())
 
     @override
     def __repr__(self) -> str:
@@ -137,7 +137,7 @@ class Route(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the variant of the current context (`flipback.context(user)`)."""
-        return self.call(current_context(), *args, **kwargs)
+        return self.call(self._parts.current_user(), *args, **kwargs)
 
     def call(self, user: EvaluationContext, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the variant of this user.
@@ -157,6 +157,8 @@ class Route(Generic[P, R]):
                 f"@route.variant({self.plan.control!r})"
             )
         exchange = self._parts.begin(assignment)
+        if exchange is None:
+            return variant.function(*args, **kwargs)
         span = self._parts.span(assignment, user)
         try:
             return self._serve(variant, exchange, span, *args, **kwargs)
@@ -177,18 +179,18 @@ class Route(Generic[P, R]):
             with Serving(exchange):
                 result = variant.function(*args, **kwargs)
         except self._expected as error:
-            span.failed(error)
+            self._parts.guarded(span.failed, error)
             raise
         except Exception as error:
             exchange.end(failed=True, latency_s=None)
-            span.failed(error)
+            self._parts.guarded(span.failed, error)
             if not self._may_fall_back(variant):
                 raise
             self._parts.faults.note(
-                self.plan.route, f"{variant.name} raised", repr(error)
+                self.plan.route, f"{variant.name} raised", type(error).__qualname__
             )
         except BaseException as error:
-            span.failed(error)
+            self._parts.guarded(span.failed, error)
             raise
         else:
             exchange.end(failed=False, latency_s=tick() - started)
@@ -205,7 +207,7 @@ class Route(Generic[P, R]):
 
     def _fall_back(self, span: CallSpan, *args: P.args, **kwargs: P.kwargs) -> R:
         """Let control answer in its place; that is no exposure of control."""
-        span.fell_back()
+        self._parts.guarded(span.fell_back)
         with Serving(None):
             return self._variants[self.plan.control].function(*args, **kwargs)
 
@@ -217,7 +219,7 @@ def _check_kind(route: str, name: str, function: Callable[..., object]) -> None:
         ("a generator function", inspect.isgeneratorfunction),
         ("an async generator function", inspect.isasyncgenfunction),
     ):
-        if is_kind(function):
+        if is_kind(function) or is_kind(type(function).__call__):
             raise RouteError(
                 f"route {route!r}: variant {name!r} is {kind}; this version routes "
                 "plain functions only, whose answer is complete when they return"

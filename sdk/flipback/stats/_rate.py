@@ -74,7 +74,7 @@ def rate_engine(strata: Iterable[RateStratum], *, margin: float = 0.0) -> float:
     decrease is the same question with the arms exchanged.
 
     >>> round(rate_engine([RateStratum(6, 6, 10, 1000)]), 2)
-    15.47
+    17.03
     """
     return _log_e(_weighed(strata), 1.0 + margin)
 

@@ -1,5 +1,6 @@
 """Log events: exposures and outcomes on request, flips and kills always."""
 
+import logging
 from importlib.metadata import version
 
 from opentelemetry._logs import SeverityNumber, get_logger
@@ -12,8 +13,15 @@ from flipback.telemetry._attributes import AttributeValue, common
 from flipback.verdict import Finding
 
 
+_log = logging.getLogger("flipback")
+
+
 class EventLog:
-    """Emits through the OpenTelemetry logs API; without an SDK nothing happens."""
+    """Emits through the OpenTelemetry logs API; without an SDK nothing happens.
+
+    An exporter that raises is felt by whoever logs an exposure or an outcome,
+    and by nobody who flips: a kill must go on.
+    """
 
     def __init__(self, settings: TelemetrySettings) -> None:
         self.per_call = settings.events is Events.ALL
@@ -40,8 +48,8 @@ class EventLog:
         )
 
     def verdict(self, route: str, finding: Finding) -> None:
-        """Say that a guardrail was proven to be broken."""
-        self._emit(
+        """Say that a guardrail was proven to be broken; never raises."""
+        self._try_emit(
             semconv.EVENT_VERDICT,
             {
                 semconv.ROUTE: route,
@@ -50,12 +58,12 @@ class EventLog:
                 semconv.VERDICT: finding.verdict.value,
                 semconv.LOG_E: finding.log_e,
             },
-            SeverityNumber.WARN,
+            severity=SeverityNumber.WARN,
         )
 
     def flip(self, flag: str, control: str, latch: Latch, *, automatic: bool) -> None:
-        """Say that a route went back to control, by proof or by a person."""
-        self._emit(
+        """Say that a route went back to control; never raises."""
+        self._try_emit(
             semconv.EVENT_FLIP if automatic else semconv.EVENT_KILL,
             {
                 semconv.ROUTE: latch.route,
@@ -65,8 +73,20 @@ class EventLog:
                 semconv.ACTOR: latch.actor,
                 semconv.WHY: latch.reason,
             },
-            SeverityNumber.ERROR,
+            severity=SeverityNumber.ERROR,
         )
+
+    def _try_emit(
+        self,
+        name: str,
+        attributes: dict[str, AttributeValue],
+        *,
+        severity: SeverityNumber,
+    ) -> None:
+        try:
+            self._emit(name, attributes, severity)
+        except Exception as error:  # noqa: BLE001 - a flip matters more than its event
+            _log.warning("event %s was not emitted: %s", name, type(error).__name__)
 
     def _emit(
         self,

@@ -105,12 +105,3 @@ def test_a_constant_cannot_be_compared_with_a_limit_by_its_variance() -> None:
     book.values("candidate", "latency_s", [3.0] * 100)
     finding = only(analyze(plan_of(LATENCY), book.evidence).findings)
     assert "same value" in finding.note
-
-
-def test_a_limit_on_events_must_be_a_rate() -> None:
-    book = Book()
-    book.events("candidate", 30, 200)
-    finding = only(
-        analyze(plan_of({**ERROR_LIMIT, "limit": 1.0}), book.evidence).findings
-    )
-    assert "between 0 and 1" in finding.note

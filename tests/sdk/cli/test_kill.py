@@ -67,6 +67,18 @@ def test_a_kill_without_a_name_is_signed_by_user_and_host(
     assert kill["latch"]["actor"] == f"ben@{socket.gethostname()}"
 
 
+def test_a_user_without_a_name_is_a_number(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found: 1000")
+
+    monkeypatch.setattr("getpass.getuser", nameless)
+    said = project.run("kill", "summarizer", "--reason", "x", "--json")
+    (kill,) = said.json()["kills"]
+    assert kill["latch"]["actor"] == f"uid {os.getuid()}@{socket.gethostname()}"
+
+
 def test_all_routes_are_killed_at_once(project: Project) -> None:
     project.plan("chatbot", route="chatbot", flag="chatbot-model")
     project.flag("chatbot-model", v1="v1", v2="v2")

@@ -112,8 +112,9 @@ def test_the_parser_names_every_exit_code() -> None:
         assert f"  {code:d}  " in help_text
 
 
+@pytest.mark.usefixtures("project")
 def test_main_takes_the_arguments_of_the_process(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["flipback", "check"])
     assert main() == ExitCode.OK

@@ -32,8 +32,8 @@ class View(Protocol):
         """Close it; what was shown last stays."""
         ...
 
-    def show(self, look: Look, *, last: bool) -> None:
-        """Show a look, or leave it out if the one before is fresh enough."""
+    def show(self, look: Look, *, last: bool = False) -> None:
+        """Show a look; leave it out if the one before is fresh, unless it is last."""
         ...
 
 
@@ -51,7 +51,7 @@ class PlainView:
     def __exit__(self, *_: object) -> None:
         """Close it."""
 
-    def show(self, look: Look, *, last: bool) -> None:
+    def show(self, look: Look, *, last: bool = False) -> None:
         """Print every 100th look and the last one."""
         self._looks += 1
         if last or self._looks % LINE_EVERY == 0:
@@ -76,7 +76,7 @@ class LiveView:
         """Close it; what was shown last stays."""
         self._live.stop()
 
-    def show(self, look: Look, *, last: bool) -> None:
+    def show(self, look: Look, *, last: bool = False) -> None:
         """Redraw, unless that was done a moment ago."""
         if last or perf_counter() - self._drawn > REFRESH_S:
             self._live.update(self._page(look), refresh=True)
@@ -105,7 +105,7 @@ class LiveView:
         return row
 
     def _also_shown(self, look: Look) -> Table:
-        tally, candidate = self._replay.tally, self._replay.candidate
+        tally, candidate = self._replay.tally, self._replay.candidate.name
         served = f"{tally.calls[candidate]:,}, {tally.enterprise[candidate]:,} of them "
         errors = [each for each in look.analysis.findings if each.metric == "error"]
         latency = ", ".join(
@@ -189,7 +189,10 @@ def _signed(finding: Finding) -> Text:
 
 
 def _change(finding: Finding) -> str:
-    control, candidate = percent(finding.control_value), percent(finding.candidate_value)
+    control, candidate = (
+        percent(finding.control_value),
+        percent(finding.candidate_value),
+    )
     return f"control {control}, candidate {candidate}"
 
 
@@ -200,7 +203,7 @@ def _line(look: Look, replay: Replay) -> str:
         for each in missed_by_cohort(look)
     )
     return (
-        f"{calls.total():7,} calls, {calls[replay.candidate]:6,} by the candidate, "
+        f"{calls.total():7,} calls, {calls[replay.candidate.name]:6,} by the candidate, "
         f"log G {look.analysis.log_g:5.2f} of {look.analysis.log_threshold:.2f} "
         f"(log E of missed: {missed})"
     )

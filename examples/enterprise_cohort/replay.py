@@ -1,7 +1,7 @@
 """Replay people as requests through the router; tell it later what became of them."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from time import perf_counter
 
@@ -52,21 +52,28 @@ class Replay:
     """An application with two models behind one route."""
 
     def __init__(self, router: Router, control: Model, candidate: Model) -> None:
+        self.control = control
+        self.candidate = candidate
         self.tally = Tally()
-        self.candidate = candidate.name
         self._router = router
         self._income: Route[[Person], Answer] = router.route(ROUTE)
         for model in (control, candidate):
             self._register(model)
 
-    def run(self, people: Iterable[Person]) -> Iterator[Look]:
-        """Serve everybody; yield each look at the evidence, the last one included."""
+    def run(self, people: Iterable[Person], show: Callable[[Look], None]) -> Look:
+        """Serve people until the flag flips back; return the last look.
+
+        The evidence is looked at after every 25 calls of the candidate.
+        """
         for person in people:
             answer = self.serve(person)
             self._learn(person, answer)
-            if answer.by == self.candidate and self._is_due():
-                yield self._look()
-        yield self._look()
+            if answer.by == self.candidate.name and self._is_due():
+                look = self._look()
+                show(look)
+                if look.kill is not None:
+                    return look
+        return self._look()
 
     def serve(self, person: Person) -> Answer:
         """Serve one person by the model that the flag says."""
@@ -89,7 +96,7 @@ class Replay:
             self._router.record(receipt, "missed", not answer.acted)
 
     def _is_due(self) -> bool:
-        return self.tally.calls[self.candidate] % LOOK_EVERY == 0
+        return self.tally.calls[self.candidate.name] % LOOK_EVERY == 0
 
     def _look(self) -> Look:
         (look,) = self._router.guard.look()

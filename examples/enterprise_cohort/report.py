@@ -1,46 +1,184 @@
 """Say in the end what happened, after having checked it from outside."""
 
-import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from flipback import Finding, Look
 from flipback_providers.flagfile import FlagFileProvider
-from live import cohort_of, missed_by_cohort, percent
+from live import WIDTH, cohort_of, missed_by_cohort, percent
 from models import Person
 from openfeature import api
-from openfeature.client import OpenFeatureClient
 from openfeature.evaluation_context import EvaluationContext
+from openfeature.provider.no_op_provider import NoOpProvider
 from replay import Replay
+from rich.console import Console
+from rich.table import Table
 
 
 FLAG = "income-model"
-ASKED = 1_000
-MORE_CALLS = 500
+TESTER = EvaluationContext("tester-1", {"team": "income-model"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Files:
-    """What a run leaves behind."""
+class Run:
+    """A finished replay, its last look, and the folder with its files."""
 
-    flags: Path
-    ledger: Path
-    spans: Path
-    events: Path
+    replay: Replay
+    look: Look
+    folder: Path
 
-    @classmethod
-    def of(cls, folder: Path) -> "Files":
-        """Return the files of a run in this folder."""
-        return cls(
-            flags=folder / "flags.flagd.json",
-            ledger=folder / "flipback.ledger.jsonl",
-            spans=folder / "trace.jsonl",
-            events=folder / "events.jsonl",
-        )
+    @property
+    def flags(self) -> Path:
+        """Return the flag file."""
+        return self.folder / "flags.flagd.json"
+
+    @property
+    def candidate_calls(self) -> int:
+        """Return how many calls the candidate has served."""
+        return self.replay.tally.calls[self.replay.candidate.name]
 
 
-def outside_client(flags: Path) -> OpenFeatureClient:
-    """Return a plain OpenFeature client of the flag file, which knows no router."""
+def offered(flags: Path, people: Iterable[Person]) -> Counter[str]:
+    """Count what the flag file offers to people and the pinned tester.
+
+    Asked is a plain OpenFeature client, as any other application would have it.
+    """
     api.set_provider_and_wait(FlagFileProvider(flags), "outside")
-    return api.get_client("outside")
+    ask = api.get_client("outside").get_string_value
+    users = [TESTER, *(EvaluationContext(person.subject) for person in people)]
+    answers = Counter(ask(FLAG, "no answer", user) for user in users)
+    api.set_provider(NoOpProvider(), "outside")
+    return answers
+
+
+def culprit(look: Look) -> Finding:
+    """Return what the roll back is blamed on; if nothing failed, the worst."""
+    if look.analysis.broken:
+        return look.analysis.broken[0]
+    if look.analysis.suspect is None:
+        raise ValueError("the plan has no guardrail that rolls back")
+    return look.analysis.suspect
+
+
+def tell_flip(run: Run, *, asked: Sequence[Person], more: Sequence[Person]) -> None:
+    """Tell what flipped and why, whom it had hurt, and that it holds everywhere."""
+    found, tally = culprit(run.look), run.replay.tally
+    candidate, calls = run.replay.candidate, tally.calls.total()
+    harmed = tally.enterprise[candidate.name]
+    told = _told()
+    told.add_row(
+        "what",
+        f"{FLAG} went back to {run.replay.control.name} at call {calls:,}, "
+        f"number {run.candidate_calls:,} of {candidate.name} {candidate.version}",
+    )
+    told.add_row("why", _why(found))
+    told.add_row("overall", _overall(run.look))
+    told.add_row(
+        "harm", f"{harmed:,} enterprise people had been served by {candidate.name}"
+    )
+    for line in _now(run, asked, more):
+        told.add_row("now", line)
+    _tell_files(told, run)
+    told.add_row("see also", f"flipback status --config {run.folder / 'flipback.toml'}")
+    _say(told)
+
+
+def tell_hold(run: Run, *, asked: Sequence[Person]) -> None:
+    """Tell that nothing was proven, and what the flag still offers."""
+    told = _told()
+    told.add_row("what", f"nothing flipped in {run.replay.tally.calls.total():,} calls")
+    told.add_row("overall", _overall(run.look))
+    for finding in missed_by_cohort(run.look)[1:]:
+        told.add_row("cohort", f"{cohort_of(finding)}: {_recall(finding)}")
+    offers = ", ".join(
+        f"{name} {times:,}" for name, times in offered(run.flags, asked).most_common()
+    )
+    told.add_row("now", f"the flag file offers {len(asked):,} people and a tester:")
+    told.add_row("", offers)
+    _tell_files(told, run)
+    _say(told)
+
+
+def last_line(run: Run) -> str:
+    """Return the verdict in one line, for people and scripts."""
+    analysis, candidate = run.look.analysis, run.replay.candidate
+    if run.look.kill is None:
+        return (
+            f"held: {FLAG} keeps {candidate.name} at 25 % after "
+            f"{run.candidate_calls} candidate calls, "
+            f"log G = {analysis.log_g:.2f} < {analysis.log_threshold:.2f}"
+        )
+    found = culprit(run.look)
+    return (
+        f"flipped back: {FLAG} -> {run.replay.control.name} after "
+        f"{run.candidate_calls} candidate calls "
+        f"(cohort {cohort_of(found)}, metric {found.metric})"
+    )
+
+
+def _why(found: Finding) -> str:
+    text = (
+        f"{found.metric} for {cohort_of(found)}: "
+        f"control {percent(found.control_value)} of {found.control_n:,}, "
+        f"candidate {percent(found.candidate_value)} of {found.candidate_n:,}"
+    )
+    if found.relative_effect is not None:
+        text += f", which is {found.relative_effect:+.1%}"
+    if found.interval is not None:
+        low, high = 100 * found.interval.low, 100 * found.interval.high
+        text += (
+            f"; difference {low:+.1f} to {high:+.1f} points "
+            "(95 % interval that holds at every look)"
+        )
+    return text
+
+
+def _overall(look: Look) -> str:
+    everybody = missed_by_cohort(look)[0]
+    favours = (everybody.relative_effect or 0) < 0
+    word = "still favours" if favours else "does not favour"
+    return f"the aggregate {word} the candidate: {_recall(everybody)}"
+
+
+def _recall(finding: Finding) -> str:
+    if finding.control_value is None or finding.candidate_value is None:
+        return "no recall yet"
+    control, candidate = 1 - finding.control_value, 1 - finding.candidate_value
+    return f"recall {percent(candidate)} against {percent(control)}"
+
+
+def _now(run: Run, asked: Sequence[Person], more: Sequence[Person]) -> Iterable[str]:
+    """Check from outside and from inside that control serves; say what was found."""
+    control = run.replay.control.name
+    outside = offered(run.flags, asked)[control]
+    yield (
+        f"the flag file offers {control} to {outside:,} of {len(asked) + 1:,} subjects, "
+        "the pinned tester among them"
+    )
+    inside = Counter(run.replay.serve(person).by for person in more)[control]
+    yield f"{inside:,} of {len(more):,} more routed calls were served by {control}"
+    if outside <= len(asked) or inside < len(more):
+        raise RuntimeError(f"{control} does not serve everybody; see {run.flags}")
+
+
+def _told() -> Table:
+    told = Table.grid(padding=(0, 2))
+    told.add_column(style="bold", min_width=8)
+    told.add_column(overflow="fold")
+    return told
+
+
+def _tell_files(told: Table, run: Run) -> None:
+    spans = (run.folder / "trace.jsonl").read_text().count("\n")
+    told.add_row("trace", f"{run.folder / 'trace.jsonl'} ({spans:,} spans, 1 %)")
+    told.add_row("events", str(run.folder / "events.jsonl"))
+    told.add_row("ledger", str(run.folder / "flipback.ledger.jsonl"))
+
+
+def _say(told: Table) -> None:
+    console = Console(highlight=False)
+    console = Console(highlight=False, width=min(console.width, WIDTH))
+    console.print(told)
+    console.print()

@@ -70,11 +70,15 @@ class ToldProvider(AbstractProvider):
         return Metadata(name="told")
 
     def _say(
-        self, flag_key: str, default_value: T, context: EvaluationContext | None = None
+        self,
+        flag_key: str,
+        default_value: T,
+        evaluation_context: EvaluationContext | None = None,
     ) -> FlagResolutionDetails[T]:
+        del flag_key, default_value
         self.asked += 1
-        assert context is not None
-        return self.answer(context)
+        assert evaluation_context is not None
+        return self.answer(evaluation_context)
 
     resolve_boolean_details = _say
     resolve_string_details = _say
@@ -98,6 +102,7 @@ class Bench:
     provider: ToldProvider
     clock: FakeClock
     domain: str
+    functions: dict[str, Any]
     served: list[str] = field(default_factory=list[str])
     due: list[int] = field(default_factory=list[int])
 
@@ -114,9 +119,8 @@ class Bench:
         self.provider.answer = lambda _: says(value, reason)
 
     def serve(self, name: str, function: Callable[[], str], **options: Any) -> None:  # noqa: ANN401 - the options of Route.variant
-        register = self.route.variant(name, version="1", **options)
-        self.route.variants.pop(name, None)  # type: ignore[attr-defined]
-        register(function)
+        self.functions.pop(name, None)
+        self.route.variant(name, **{"version": "1", **options})(function)
 
     def call(self, user: EvaluationContext = USER) -> str:
         return self.route.call(user)
@@ -172,7 +176,7 @@ def build_bench(  # noqa: PLR0913 - each a knob of some test
     events: type[EventLog] = EventLog,
     bind: bool = True,
 ) -> Bench:
-    """Build a bench; `plan` sets keys of `projects.PLAN`, `bind` starts the provider."""
+    """Build a bench; `plan` sets keys of `projects.PLAN`, `bind` its provider."""
     whole = RolloutPlan.model_validate({**PLAN, **(plan or {})})
     clock, faults, due = FakeClock(), Faults(), list[int]()
     settings = TelemetrySettings.model_validate(telemetry or {})
@@ -222,6 +226,7 @@ def build_bench(  # noqa: PLR0913 - each a knob of some test
         provider=provider,
         clock=clock,
         domain=domain,
+        functions=versions,
         due=due,
     )
     for name in (whole.control, whole.candidate):

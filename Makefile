@@ -36,12 +36,13 @@ lint: $(VENV)/.dev
 test-services: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/services $(ARGS)
 
-# The tests once more, against what users install instead of the source tree.
+# The tests once more, against what users install instead of the source tree, and
+# with the oldest releases of its dependencies that it allows.
 test-wheel: $(VENV)/.dev
 	rm -rf dist $(VENV)-wheel
 	$(BIN)/python -m build --quiet --installer uv
 	$(PYTHON) -m venv $(VENV)-wheel
-	$(BIN)/uv pip install --quiet --python $(VENV)-wheel/bin/python --requirement requirements.lock
+	$(BIN)/uv pip install --quiet --python $(VENV)-wheel/bin/python --resolution lowest-direct --requirements pyproject.toml --extra examples --group tests
 	$(BIN)/uv pip install --quiet --python $(VENV)-wheel/bin/python --no-deps dist/*.whl
 	$(VENV)-wheel/bin/python -m pytest --numprocesses 2 --dist loadfile tests
 

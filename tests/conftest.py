@@ -2,7 +2,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from projects import CreateProject, Project, create_project
+
+
+# A busy machine is no finding, and a run that failed must fail again.
+settings.register_profile(
+    "flipback",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("flipback")
 
 
 @pytest.fixture

@@ -1,11 +1,10 @@
-"""Show a rollout while it runs: a live view for terminals, lines for everything else."""
+"""Show a rollout while it runs: a page for terminals, lines for everything else."""
 
 from collections.abc import Sequence
 from math import log
 from time import perf_counter
 from typing import Protocol, Self
 
-from flipback import Finding, Look
 from replay import Replay
 from rich import box
 from rich.console import Console, Group
@@ -14,9 +13,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from flipback import Finding, Look
+
 
 REFRESH_S = 0.2
-LINE_EVERY = 100
+LINE_EVERY = 40
 BAR = 18
 WIDTH = 98
 
@@ -52,7 +53,7 @@ class PlainView:
         """Close it."""
 
     def show(self, look: Look, *, last: bool = False) -> None:
-        """Print every 100th look and the last one."""
+        """Print every 40th look and the last one."""
         self._looks += 1
         if last or self._looks % LINE_EVERY == 0:
             print(_line(look, self._replay), flush=True)
@@ -145,7 +146,7 @@ def _cohorts(look: Look) -> Table:
     table.add_column("cohort")
     for heading in ("people", "control", "candidate", "change"):
         table.add_column(heading, justify="right")
-    table.add_column("evidence of harm: log E")
+    table.add_column("evidence of harm, log E", no_wrap=True)
     for finding in missed_by_cohort(look):
         alone = look.analysis.log_threshold - log(finding.weight)
         table.add_row(
@@ -164,21 +165,20 @@ def _together(look: Look) -> Table:
     analysis = look.analysis
     row = Table.grid(padding=(0, 2))
     row.add_row(
-        Text("All evidence together: log G", style="bold"),
+        Text("All evidence together, log G", style="bold"),
         _bar(analysis.log_g, analysis.log_threshold),
-        Text("flips the flag back", style="dim"),
+        Text(f"({analysis.log_threshold:.2f} flips the flag back)", style="dim"),
     )
     return row
 
 
 def _bar(value: float, needed: float) -> Text:
-    """Return how far evidence has come; anything below 0 is evidence of no harm."""
+    """Return how far evidence has come; below 0 it speaks for the candidate."""
     filled = round(BAR * min(1.0, max(0.0, value / needed)))
     style = "bold red" if value >= needed else "yellow"
     bar = Text("█" * filled, style=style)
     bar.append("·" * (BAR - filled), style="dim")
-    bar.append(f" {value:6.2f}", style=style if filled else "")
-    return bar.append(f" of {needed:.2f}", style="dim")
+    return bar.append(f" {value:6.2f}", style=style if filled else "")
 
 
 def _signed(finding: Finding) -> Text:
@@ -198,12 +198,13 @@ def _change(finding: Finding) -> str:
 
 def _line(look: Look, replay: Replay) -> str:
     calls = replay.tally.calls
-    missed = "; ".join(
-        f"{cohort_of(each).removeprefix('employer_size=')} {each.log_e:.1f}"
+    served = calls[replay.candidate.name]
+    missed = ", ".join(
+        f"{cohort_of(each).removeprefix('employer_size=')} {each.log_e:.2f}"
         for each in missed_by_cohort(look)
     )
     return (
-        f"{calls.total():7,} calls, {calls[replay.candidate.name]:6,} by the candidate, "
+        f"{calls.total():7,} calls, {served:6,} by the candidate, "
         f"log G {look.analysis.log_g:5.2f} of {look.analysis.log_threshold:.2f} "
         f"(log E of missed: {missed})"
     )

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from time import perf_counter
 
-import flipback
-from flipback import Look, Route, Router
 from models import EmployerSize, Model, Person
 from openfeature.evaluation_context import EvaluationContext
+
+import flipback
+from flipback import Look, Route, Router
 
 
 ROUTE = "income"

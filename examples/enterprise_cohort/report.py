@@ -1,12 +1,12 @@
 """Say in the end what happened, after having checked it from outside."""
 
+import os
+import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flipback import Finding, Look
-from flipback_providers.flagfile import FlagFileProvider
 from live import WIDTH, cohort_of, missed_by_cohort, percent
 from models import Person
 from openfeature import api
@@ -15,6 +15,9 @@ from openfeature.provider.no_op_provider import NoOpProvider
 from replay import Replay
 from rich.console import Console
 from rich.table import Table
+
+from flipback import Finding, Look
+from flipback_providers.flagfile import FlagFileProvider
 
 
 FLAG = "income-model"
@@ -64,24 +67,20 @@ def culprit(look: Look) -> Finding:
 
 def tell_flip(run: Run, *, asked: Sequence[Person], more: Sequence[Person]) -> None:
     """Tell what flipped and why, whom it had hurt, and that it holds everywhere."""
-    found, tally = culprit(run.look), run.replay.tally
-    candidate, calls = run.replay.candidate, tally.calls.total()
+    tally, candidate = run.replay.tally, run.replay.candidate
     harmed = tally.enterprise[candidate.name]
     told = _told()
     told.add_row(
         "what",
-        f"{FLAG} went back to {run.replay.control.name} at call {calls:,}, "
-        f"number {run.candidate_calls:,} of {candidate.name} {candidate.version}",
+        f"{FLAG} went back to {run.replay.control.name} at call "
+        f"{tally.calls.total():,}, the candidate's {run.candidate_calls:,}th",
     )
-    told.add_row("why", _why(found))
     told.add_row("overall", _overall(run.look))
-    told.add_row(
-        "harm", f"{harmed:,} enterprise people had been served by {candidate.name}"
-    )
-    for line in _now(run, asked, more):
-        told.add_row("now", line)
+    told.add_row("why", _why(culprit(run.look)))
+    told.add_row("harm", f"{harmed:,} enterprise people had been served by it by then")
+    told.add_row("now", _outside(run, asked))
+    told.add_row("", _inside(run, more))
     _tell_files(told, run)
-    told.add_row("see also", f"flipback status --config {run.folder / 'flipback.toml'}")
     _say(told)
 
 
@@ -92,11 +91,9 @@ def tell_hold(run: Run, *, asked: Sequence[Person]) -> None:
     told.add_row("overall", _overall(run.look))
     for finding in missed_by_cohort(run.look)[1:]:
         told.add_row("cohort", f"{cohort_of(finding)}: {_recall(finding)}")
-    offers = ", ".join(
-        f"{name} {times:,}" for name, times in offered(run.flags, asked).most_common()
-    )
-    told.add_row("now", f"the flag file offers {len(asked):,} people and a tester:")
-    told.add_row("", offers)
+    offers = offered(run.flags, asked).most_common()
+    spelled = ", ".join(f"{name} to {times:,}" for name, times in offers)
+    told.add_row("now", f"the flag file offers {spelled} subjects")
     _tell_files(told, run)
     _say(told)
 
@@ -125,12 +122,12 @@ def _why(found: Finding) -> str:
         f"candidate {percent(found.candidate_value)} of {found.candidate_n:,}"
     )
     if found.relative_effect is not None:
-        text += f", which is {found.relative_effect:+.1%}"
+        text += f", {found.relative_effect:+.1%}"
     if found.interval is not None:
         low, high = 100 * found.interval.low, 100 * found.interval.high
         text += (
             f"; difference {low:+.1f} to {high:+.1f} points "
-            "(95 % interval that holds at every look)"
+            "(a 95 % interval, valid at every look)"
         )
     return text
 
@@ -149,18 +146,22 @@ def _recall(finding: Finding) -> str:
     return f"recall {percent(candidate)} against {percent(control)}"
 
 
-def _now(run: Run, asked: Sequence[Person], more: Sequence[Person]) -> Iterable[str]:
-    """Check from outside and from inside that control serves; say what was found."""
+def _outside(run: Run, asked: Sequence[Person]) -> str:
+    """Check that the flag itself serves control to everybody; say what was found."""
     control = run.replay.control.name
-    outside = offered(run.flags, asked)[control]
-    yield (
-        f"the flag file offers {control} to {outside:,} of {len(asked) + 1:,} subjects, "
-        "the pinned tester among them"
-    )
-    inside = Counter(run.replay.serve(person).by for person in more)[control]
-    yield f"{inside:,} of {len(more):,} more routed calls were served by {control}"
-    if outside <= len(asked) or inside < len(more):
+    served, everybody = offered(run.flags, asked)[control], len(asked) + 1
+    if served < everybody:
         raise RuntimeError(f"{control} does not serve everybody; see {run.flags}")
+    return f"flag: {control} for {served:,} of {everybody:,} subjects, a tester too"
+
+
+def _inside(run: Run, more: Sequence[Person]) -> str:
+    """Check that routed calls are served by control; say what was found."""
+    control = run.replay.control.name
+    served = Counter(run.replay.serve(person).by for person in more)[control]
+    if served < len(more):
+        raise RuntimeError(f"the candidate served {len(more) - served} more calls")
+    return f"route: {control} served {served:,} of {len(more):,} more calls"
 
 
 def _told() -> Table:
@@ -171,14 +172,17 @@ def _told() -> Table:
 
 
 def _tell_files(told: Table, run: Run) -> None:
-    spans = (run.folder / "trace.jsonl").read_text().count("\n")
-    told.add_row("trace", f"{run.folder / 'trace.jsonl'} ({spans:,} spans, 1 %)")
-    told.add_row("events", str(run.folder / "events.jsonl"))
+    trace = run.folder / "trace.jsonl"
+    spans = trace.read_text().count("\n")
+    told.add_row("trace", f"{trace} ({spans:,} spans, 1 % of calls), events.jsonl")
     told.add_row("ledger", str(run.folder / "flipback.ledger.jsonl"))
+    flipback = os.path.relpath(Path(sys.executable).with_name("flipback"))
+    config = run.folder / "flipback.toml"
+    told.add_row("more", f"{flipback} status --config {config}")
 
 
 def _say(told: Table) -> None:
-    console = Console(highlight=False)
-    console = Console(highlight=False, width=min(console.width, WIDTH))
+    width = None if sys.stdout.isatty() else WIDTH
+    console = Console(highlight=False, width=width)
     console.print(told)
     console.print()

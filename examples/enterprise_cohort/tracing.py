@@ -4,7 +4,7 @@ flipback itself only speaks to the OpenTelemetry API; the application decides wh
 the telemetry goes and how much of it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from opentelemetry.sdk._logs.export import (
     ConsoleLogRecordExporter,
     SimpleLogRecordProcessor,
 )
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
@@ -24,14 +25,16 @@ SAMPLED = 0.01
 
 
 @contextmanager
-def traced(spans: Path, events: Path) -> Iterator[None]:
+def traced(spans: Path, events: Path) -> Generator[None]:
     """Write a hundredth of all spans and every event, one JSON object a line."""
     with spans.open("w") as span_file, events.open("w") as event_file:
-        tracers = TracerProvider(sampler=TraceIdRatioBased(SAMPLED))
+        service = Resource.create({"service.name": "enterprise-cohort-demo"})
+        sampler = TraceIdRatioBased(SAMPLED)
+        tracers = TracerProvider(resource=service, sampler=sampler)
         span_exporter = ConsoleSpanExporter(out=span_file, formatter=_span_line)
         tracers.add_span_processor(SimpleSpanProcessor(span_exporter))
         trace.set_tracer_provider(tracers)
-        loggers = LoggerProvider()
+        loggers = LoggerProvider(resource=service)
         event_exporter = ConsoleLogRecordExporter(out=event_file, formatter=_event_line)
         loggers.add_log_record_processor(SimpleLogRecordProcessor(event_exporter))
         set_logger_provider(loggers)
@@ -41,8 +44,8 @@ def traced(spans: Path, events: Path) -> Iterator[None]:
 
 
 def _span_line(span: ReadableSpan) -> str:
-    return span.to_json(indent=None) + "\n"
+    return f"{span.to_json(indent=None)}\n"
 
 
 def _event_line(event: ReadableLogRecord) -> str:
-    return event.to_json(indent=None) + "\n"
+    return f"{event.to_json(indent=None)}\n"

@@ -10,7 +10,6 @@ from openfeature.evaluation_context import EvaluationContext
 from openfeature.exception import ErrorCode
 from openfeature.flag_evaluation import FlagResolutionDetails, FlagValueType, Reason
 from openfeature.provider import AbstractProvider, Metadata
-from projects import PLAN, ROUTE
 from typing_extensions import override
 
 from flipback.config import TelemetrySettings
@@ -31,6 +30,7 @@ from flipback.routing import (
 )
 from flipback.telemetry import CallTracer, EventLog
 from flipback.testing import FakeClock
+from projects import PLAN, ROUTE
 
 
 T = TypeVar("T")

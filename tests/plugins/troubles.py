@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from flipback_providers.flagfile import FlagFileWriter
 from typing_extensions import override
 
 from flipback.app._assembly import forced, lay_ground
@@ -17,6 +16,7 @@ from flipback.exposure import Batch, Evidence
 from flipback.latch import Latch
 from flipback.ports import Clock, FlagChange, FlagRef, Intent, Ledger, Store
 from flipback.stores import FileLedger, SqliteStore
+from flipback_providers.flagfile import FlagFileWriter
 from projects import Project
 
 

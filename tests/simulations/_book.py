@@ -1,6 +1,6 @@
 """Evidence booked by hand, as the telemetry would book it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from random import Random
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ def seeded(seed: int) -> Random:
 
 
 def plan_of(
-    *guardrails: dict[str, object],
+    *guardrails: Mapping[str, object],
     segments: Iterable[str] = (),
     alpha: float = 0.05,
 ) -> RolloutPlan:

@@ -49,7 +49,10 @@ def current_scope() -> Scope | None:
 
 
 def current_context() -> EvaluationContext:
-    """Return the scope's context, or else OpenFeature's transaction context."""
+    """Return the scope's context, or else OpenFeature's transaction context.
+
+    Of a propagator that raises, the decision says so: it asks it again.
+    """
     scope = _scope.get()
     if scope is not None:
         return scope.context

@@ -63,19 +63,19 @@ class Exchange:
             self._faults.note(self.route, f"outcome dropped: {metric}", problem)
         return not problem
 
-    def end(self, *, failed: bool | None, latency_s: float | None) -> None:
+    def end(self, *, failed: bool, latency_s: float | None) -> None:
         """Add the built-in outcomes; what the variant itself recorded stands.
 
         Only a crash stands above it: that is an error whatever was said before.
 
         Args:
-            failed: Whether the variant raised; None if the caller was at fault.
+            failed: Whether the variant raised.
             latency_s: Seconds that it took, None where that says nothing.
         """
         with self._lock:
             if failed:
                 self.outcomes[ERROR] = 1.0
-            elif failed is not None:
+            else:
                 self.outcomes.setdefault(ERROR, 0.0)
             if latency_s is not None:
                 self.outcomes.setdefault(LATENCY, max(0.0, latency_s))
@@ -92,10 +92,10 @@ class Exchange:
                 self.promised = frozenset(self.outcomes) | frozenset(BUILT_IN_METRICS)
         return self._sign(self.assignment, self.promised)
 
-    def _problem(self, metric: str, value: object) -> str:
+    def _problem(self, metric: object, value: object) -> str:
         if self._over:
             return "the call is over; record it with its receipt: router.record"
-        if not isinstance(metric, str) or metric not in self._metrics:  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may not check types
+        if not isinstance(metric, str) or metric not in self._metrics:
             known = ", ".join(sorted(self._metrics))
             return f"no guardrail or hypothesis names it; the plan knows {known}"
         if metric in self.outcomes:

@@ -8,12 +8,12 @@ from typing import ParamSpec
 
 from openfeature.evaluation_context import EvaluationContext
 
-from flipback.assignment import EVERYBODY, Assignment, Reason, Role
+from flipback.assignment import EVERYBODY, Assignment, Role
 from flipback.errors import RouteError
 from flipback.exposure import BUCKETS, CellKey, LateOutcome
 from flipback.plan import RolloutPlan, nearest
 from flipback.ports import Clock
-from flipback.routing._context import current_context, targeting_key
+from flipback.routing._context import targeting_key
 from flipback.routing._epochs import EpochBook
 from flipback.routing._exchange import Exchange
 from flipback.routing._faults import Faults, described
@@ -53,14 +53,6 @@ class Parts:
         except Exception as error:  # noqa: BLE001 - whatever it is, the call goes on
             self.faults.note(self.plan.route, _FAULT, described(error))
 
-    def current_user(self) -> EvaluationContext:
-        """Return the context of this request, an empty one where that fails."""
-        try:
-            return current_context()
-        except Exception as error:  # noqa: BLE001 - a propagator must not fail a call
-            self.faults.note(self.plan.route, Reason.FAULT, described(error))
-            return EvaluationContext()
-
     def expose(self, assignment: Assignment) -> None:
         """Count one exposure."""
         self.guarded(self.recorder.expose, self.plan.route, assignment)
@@ -75,21 +67,20 @@ class Parts:
             self.faults.note(self.plan.route, "no receipt", described(error))
             return ""
 
-    def begin(self, assignment: Assignment) -> Exchange | None:
-        """Count the exposure, since the call starts now; None if that is broken."""
+    def begin(self, assignment: Assignment) -> Exchange:
+        """Count the exposure, since the call starts now."""
+        self.expose(assignment)
+        exchange = Exchange(
+            self.plan.route,
+            assignment,
+            metrics=self.metrics,
+            sign=self.receipt,
+            faults=self.faults,
+        )
         try:
-            self.expose(assignment)
-            exchange = Exchange(
-                self.plan.route,
-                assignment,
-                metrics=self.metrics,
-                sign=self.receipt,
-                faults=self.faults,
-            )
             exchange.slot = self.in_flight.enter(self.plan.route, assignment)
         except Exception as error:  # noqa: BLE001 - evidence must not fail a call
             self.faults.note(self.plan.route, _FAULT, described(error))
-            return None
         return exchange
 
     def span(self, assignment: Assignment, user: EvaluationContext) -> CallSpan:

@@ -11,6 +11,7 @@ from typing_extensions import ParamSpec, TypeVar, override
 from flipback.assignment import Assignment, Role
 from flipback.errors import RouteError
 from flipback.plan import OnError, RolloutPlan
+from flipback.routing._context import current_context
 from flipback.routing._decide import Decider
 from flipback.routing._exchange import Exchange, Serving
 from flipback.routing._parts import Parts
@@ -137,7 +138,7 @@ class Route(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the variant of the current context (`flipback.context(user)`)."""
-        return self.call(self._parts.current_user(), *args, **kwargs)
+        return self.call(current_context(), *args, **kwargs)
 
     def call(self, user: EvaluationContext, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the variant of this user.
@@ -157,8 +158,6 @@ class Route(Generic[P, R]):
                 f"@route.variant({self.plan.control!r})"
             )
         exchange = self._parts.begin(assignment)
-        if exchange is None:
-            return variant.function(*args, **kwargs)
         span = self._parts.span(assignment, user)
         try:
             return self._serve(variant, exchange, span, *args, **kwargs)

@@ -1,3 +1,5 @@
+from collections.abc import Mapping
+
 import pytest
 from tests.simulations._book import Book, plan_of, seeded
 
@@ -87,7 +89,7 @@ def test_requests_of_one_subject_count_less_against_a_limit() -> None:
 
 
 @pytest.mark.parametrize("guardrail", [ERROR_LIMIT, PRECISION, LATENCY])
-def test_nothing_seen_is_named(guardrail: dict[str, object]) -> None:
+def test_nothing_seen_is_named(guardrail: Mapping[str, object]) -> None:
     finding = only(analyze(plan_of(guardrail), Book().evidence).findings)
     assert finding.note == "no observations of the candidate"
     assert finding.log_e == 0

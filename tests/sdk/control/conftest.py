@@ -1,6 +1,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
+
 from projects import CreateProject, Project
 from troubles import Control
 

@@ -1,11 +1,12 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from benches import Bench, build_bench
 from openfeature import api
 from openfeature.evaluation_context import EvaluationContext
 from openfeature.provider.no_op_provider import NoOpProvider
 from openfeature.transaction_context import clear_transaction_context_propagator
+
+from benches import Bench, build_bench
 
 
 @pytest.fixture

@@ -1,0 +1,169 @@
+import json
+from collections.abc import Callable
+
+import pytest
+
+from apps import App, exposures, operator
+from flipback import Reason, Verdict
+from flipback.analysis import analyze
+from flipback.control import (
+    EVALUATOR,
+    Delivered,
+    Flusher,
+    GuardrailEvaluator,
+    KillReport,
+    SystemClock,
+    culprits,
+    describe,
+)
+from flipback.errors import StoreError
+from flipback.exposure import Evidence
+from flipback.routing import Faults, Recorder
+from projects import FLAG, ROUTE, CreateProject, Project
+from troubles import Control, InterruptedStore
+
+
+Build = Callable[..., Control]
+
+
+def guard_of(control: Control) -> GuardrailEvaluator:
+    ground = control.ground
+    recorder = Recorder(writer="w", plans=ground.plans, due=lambda _: None)
+    flusher = Flusher(recorder, ground.store, Faults())
+    return GuardrailEvaluator(ground, control.switch, flusher)
+
+
+def test_the_call_after_the_proof_is_served_by_control(folder: Project) -> None:
+    with App(folder) as app:
+        assert app.serve()["v2"] > 50
+        (look,) = app.router.guard.look()
+        assert look.analysis.verdict is Verdict.FAIL
+        assert app.reason() is Reason.KILLED
+        assert app.serve(50) == {"v1": 50}
+    assert look.kill is not None
+    assert (look.kill.latch.trip, look.kill.latch.actor) == (1, EVALUATOR)
+    assert look.kill.flag is Delivered.APPLIED
+    assert "error changed for everybody" in look.kill.latch.reason
+    flag = json.loads(folder.flags.read_text())["flags"][FLAG]
+    assert (flag["targeting"], flag["defaultVariant"]) == ({}, "v1")
+
+
+def test_a_candidate_that_does_no_harm_is_left_alone(folder: Project) -> None:
+    with App(folder, fails=False) as app:
+        app.serve()
+        (look,) = app.router.guard.look()
+        assert (look.kill, look.analysis.verdict) == (None, Verdict.INCONCLUSIVE)
+        assert app.open
+
+
+def test_nothing_observed_proves_nothing(folder: Project) -> None:
+    with App(folder) as app:
+        (look,) = app.router.guard.look()
+    assert (look.kill, look.analysis.verdict) == (None, Verdict.INCONCLUSIVE)
+
+
+def test_the_same_proof_in_two_processes_is_one_trip(folder: Project) -> None:
+    with App(folder) as one, App(folder) as two:
+        one.serve()
+        one.router.flush()
+        looks = [*one.router.guard.look(), *two.router.guard.look()]
+        trips = [look.kill.latch.trip for look in looks if look.kill]
+        assert trips == [1]
+        assert two.reason() is Reason.KILLED
+
+
+def test_a_proof_that_two_processes_find_at_once_is_one_trip(
+    control: Build, folder: Project
+) -> None:
+    with App(folder) as app:
+        app.serve()
+        app.router.flush()
+        evidence = app.router.guard._ground.store.evidence(ROUTE, attempt=1, trip=0)  # noqa: SLF001
+    processes = (control(), control())
+    for process in processes:
+        process.switch.refresh()
+    kills: list[KillReport] = []
+    for process in processes:
+        guard = guard_of(process)
+        standing = process.switch.switches[ROUTE].standing
+        plan = process.ground.plans[ROUTE]
+        kills.append(guard._roll_back(plan, analyze(plan, evidence), standing))  # noqa: SLF001
+    assert [kill.latch.trip for kill in kills] == [1, 1]
+    entries = processes[0].ground.ledger.entries()
+    assert [entry.kind.value for entry in entries] == ["kill", "flag_write"]
+
+
+def test_after_a_release_evidence_starts_empty(folder: Project) -> None:
+    with App(folder) as app:
+        app.serve()
+        app.router.guard.look()
+        before = exposures(folder)
+        with operator(folder) as person:
+            person.release(ROUTE, trip=1, reason="fixed", actor="ada")
+        folder.write_flag({"v1": 50, "v2": 50})
+        (look,) = app.router.guard.look()
+        assert (look.kill, look.analysis.verdict) == (None, Verdict.INCONCLUSIVE)
+        assert all(finding.candidate_n == 0 for finding in look.analysis.findings)
+        assert (exposures(folder), exposures(folder, trip=1)) == (before, 0)
+
+
+def test_calls_decided_before_a_kill_count_for_no_later_trip(folder: Project) -> None:
+    with App(folder) as app:
+        app.serve()
+        with operator(folder) as person:
+            person.kill([ROUTE], reason="drill", actor="ada", wait_s=0)
+            person.release(ROUTE, trip=1, reason="over", actor="ada")
+        (look,) = app.router.guard.look()
+        assert look.kill is None
+        assert exposures(folder) > 0
+        assert exposures(folder, trip=1) == 0
+
+
+def test_a_look_of_a_process_that_serves_nothing_knows_the_last_release(
+    folder: Project,
+) -> None:
+    with App(folder) as app:
+        app.serve()
+        app.router.flush()
+        with operator(folder) as person:
+            person.kill([ROUTE], reason="broken", actor="ada", wait_s=0)
+            person.release(ROUTE, trip=1, reason="fixed", actor="ada")
+    onlooker = App(folder)
+    (look,) = onlooker.router.guard.look()
+    onlooker.router.stop()
+    assert look.kill is None
+
+
+def test_a_store_that_cannot_be_read_decides_nothing(
+    control: Build, folder: Project
+) -> None:
+    store = InterruptedStore(folder.store, SystemClock())
+    process = control(store=store)
+    guard = guard_of(process)
+    store.down = True
+    with pytest.raises(StoreError, match="down"):
+        guard.look()
+    guard.watch()
+    assert "evidence unreadable: the store is down" in process.faults
+
+
+def test_a_watch_in_the_background_rolls_back_by_itself(
+    project: CreateProject,
+) -> None:
+    folder = project(guard={"run": "thread"})
+    with App(folder) as app:
+        while app.open:
+            app.serve(20)
+        assert app.reason() is Reason.KILLED
+
+
+def test_who_is_to_blame_is_told_even_where_nobody_is_proven_alone(
+    control: Build,
+) -> None:
+    plan = control().ground.plans[ROUTE]
+    nothing = analyze(plan, Evidence(cells={}, subjects={}, excluded={}))
+    (suspect,) = culprits(nothing)
+    assert describe(suspect) == (
+        f"{suspect.metric} changed for everybody "
+        "(0 candidate and 0 control observations, log E 0.00)"
+    )

@@ -1,0 +1,119 @@
+from collections.abc import Iterable
+from functools import reduce
+from itertools import pairwise, permutations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flipback.latch import Latch, merge_all
+
+
+NEVER = Latch(route="r")
+LATCHES = st.builds(
+    Latch,
+    route=st.just("r"),
+    trip=st.integers(0, 4),
+    held=st.booleans(),
+    reason=st.sampled_from(["", "a", "b"]),
+)
+STEPS = st.lists(st.tuples(st.sampled_from(["kill", "release"]), st.integers(0, 4)))
+
+
+def kill(latch: Latch, intent: str = "i") -> Latch:
+    return latch.killed(reason="why", actor="who", intent=intent, at="now")
+
+
+def release(latch: Latch, trip: int) -> Latch:
+    return latch.released(trip, reason="fixed", actor="ada", at="later")
+
+
+def merged(copies: Iterable[Latch]) -> tuple[int, bool]:
+    return merge_all("r", copies).order
+
+
+def test_a_route_that_was_never_killed_is_free() -> None:
+    assert merge_all("r", []) == NEVER
+    assert (NEVER.trip, NEVER.held) == (0, False)
+
+
+def test_a_kill_raises_the_trip_and_holds() -> None:
+    assert kill(NEVER) == Latch(
+        route="r", trip=1, held=True, reason="why", actor="who", intent="i", at="now"
+    )
+
+
+def test_the_same_intent_is_one_trip_and_another_is_another() -> None:
+    once = kill(NEVER)
+    assert kill(once) is once
+    assert kill(once, "j").trip == 2
+
+
+def test_the_intent_of_a_released_trip_trips_no_more() -> None:
+    """A retry that arrives after the release is still the old kill."""
+    freed = release(kill(NEVER), 1)
+    assert kill(freed) is freed
+
+
+def test_a_kill_without_an_intent_is_always_a_new_one() -> None:
+    assert kill(NEVER, "").trip == 1
+
+
+def test_a_release_frees_exactly_its_trip() -> None:
+    held = kill(kill(NEVER), "j")
+    for trip in (0, 1, 3):
+        assert release(held, trip) is held
+    freed = release(held, 2)
+    assert (freed.trip, freed.held, freed.reason, freed.actor) == (
+        2,
+        False,
+        "fixed",
+        "ada",
+    )
+    assert freed.intent == "j"
+    assert release(freed, 2) is freed
+
+
+def test_the_order_is_that_of_the_rules() -> None:
+    first = kill(NEVER)
+    second = kill(release(first, 1), "j")
+    history = [NEVER, first, release(first, 1), second, release(second, 2)]
+    assert sorted(history, key=lambda latch: latch.order) == history
+    assert len({latch.order for latch in history}) == 5
+
+
+@given(st.lists(LATCHES, max_size=4))
+def test_copies_merge_in_any_order_and_as_often_as_they_come(
+    copies: list[Latch],
+) -> None:
+    expected = merged(copies)
+    for order in permutations(copies):
+        assert merged([*order, *order]) == expected
+
+
+@given(LATCHES, LATCHES, LATCHES)
+def test_merging_is_associative_and_of_equals_keeps_its_own(
+    one: Latch, two: Latch, three: Latch
+) -> None:
+    assert one.merge(two).merge(three).order == one.merge(two.merge(three)).order
+    assert one.merge(one) is one
+    if one.order == two.order:
+        assert one.merge(two) is one
+
+
+@given(STEPS)
+def test_whatever_happens_the_latch_only_grows(steps: list[tuple[str, int]]) -> None:
+    history = [NEVER]
+    for number, (act, trip) in enumerate(steps):
+        latch = history[-1]
+        after = kill(latch, str(number)) if act == "kill" else release(latch, trip)
+        history.append(after)
+    assert all(a.order <= b.order for a, b in pairwise(history))
+    assert reduce(Latch.merge, history) == history[-1]
+
+
+@given(LATCHES, LATCHES)
+def test_no_copy_that_is_behind_frees_a_kill(latch: Latch, behind: Latch) -> None:
+    held = kill(latch, "new")
+    if behind.trip < held.trip:
+        assert held.merge(behind) is held
+        assert behind.merge(held) is held

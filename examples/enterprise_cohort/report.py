@@ -135,7 +135,8 @@ def _why(found: Finding) -> str:
 def _overall(look: Look) -> str:
     everybody = missed_by_cohort(look)[0]
     favours = (everybody.relative_effect or 0) < 0
-    word = "still favours" if favours else "does not favour"
+    still = "still " if look.kill else ""
+    word = f"{still}favours" if favours else "does not favour"
     return f"the aggregate {word} the candidate: {_recall(everybody)}"
 
 
@@ -175,7 +176,9 @@ def _tell_files(told: Table, run: Run) -> None:
     trace = run.folder / "trace.jsonl"
     spans = trace.read_text().count("\n")
     told.add_row("trace", f"{trace} ({spans:,} spans, 1 % of calls), events.jsonl")
-    told.add_row("ledger", str(run.folder / "flipback.ledger.jsonl"))
+    ledger = run.folder / "flipback.ledger.jsonl"
+    if ledger.exists():
+        told.add_row("ledger", str(ledger))
     flipback = os.path.relpath(Path(sys.executable).with_name("flipback"))
     config = run.folder / "flipback.toml"
     told.add_row("more", f"{flipback} status --config {config}")

@@ -26,10 +26,10 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
-            bufsize=1,
+            bufsize=0,  # a buffer of ours would hide lines from select
             env={**os.environ, "PYTHONPATH": str(TESTS / "plugins")},
         )
+        self._read = b""
 
     @property
     def pid(self) -> int:
@@ -37,17 +37,20 @@ class Worker:
 
     def tell(self, command: str, *arguments: object) -> None:
         assert self.process.stdin is not None
-        self.process.stdin.write(f"{json.dumps([command, *arguments])}\n")
-        self.process.stdin.flush()
+        self.process.stdin.write(f"{json.dumps([command, *arguments])}\n".encode())
 
     def answer(self) -> Any:  # noqa: ANN401 - each command has an answer of its own
         """Return the next line, or fail with what the process complained of."""
         assert self.process.stdout is not None
-        ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE_S)
-        line = self.process.stdout.readline() if ready else ""
-        if not line:
-            self.process.kill()
-            raise AssertionError(f"no answer: {self.process.communicate()[1]}")
+        while b"\n" not in self._read:
+            ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE_S)
+            more = self.process.stdout.read(1 << 16) if ready else b""
+            if not more:
+                self.process.kill()
+                said = self.process.communicate()[1].decode()
+                raise AssertionError(f"no answer: {said}")
+            self._read += more
+        line, _, self._read = self._read.partition(b"\n")
         return json.loads(line)
 
     def ask(self, command: str, *arguments: object) -> Any:  # noqa: ANN401 - as above
@@ -58,12 +61,14 @@ class Worker:
         """End it as an application ends; return what it complained of."""
         said = self.process.communicate(timeout=PATIENCE_S)[1]
         assert self.process.returncode == 0
-        return said
+        return said.decode()
 
-    def kill(self) -> str:
-        """Kill it for good; return what it had still said."""
+    def kill(self) -> list[Any]:
+        """Kill it for good; return what it had still answered, line by line."""
         self.process.kill()
-        return self.process.communicate(timeout=PATIENCE_S)[0]
+        said = self._read + self.process.communicate(timeout=PATIENCE_S)[0]
+        self._read = b""
+        return [json.loads(line) for line in said.split(b"\n")[:-1]]
 
 
 @contextmanager

@@ -141,7 +141,6 @@ class Runtime:
     def _beat(self) -> None:
         """Acknowledge what is obeyed, and deliver what others left undone."""
         self._load_secret()
-        self._assembly.killswitch.resume()
         trips = self._obeyed()
         seen_at = self._assembly.ground.clock.now().timestamp()
         try:
@@ -152,6 +151,7 @@ class Runtime:
             self._note("heartbeat not written", error)
         else:
             self._acknowledged = trips
+        self._assembly.killswitch.resume()
 
     def _obeyed(self) -> Mapping[str, int]:
         return self._assembly.killswitch.trips()

@@ -150,7 +150,10 @@ class Delivery:
     def _to_store(self, report: KillReport) -> KillReport:
         latch = report.latch
         try:
-            merged = self._store.put_latch(latch)
+            # Looked up first: all processes deliver a kill, and writes queue.
+            merged = self._store.latches().get(latch.route)
+            if merged is None or merged.order < latch.order:
+                merged = self._store.put_latch(latch)
             if not merged.held and merged.intent != latch.intent:
                 # Others killed and released meanwhile; this kill comes after that.
                 latch = merged.killed(

@@ -17,6 +17,7 @@ from flipback.telemetry import EventLog
 
 
 EVALUATOR = "guardrail evaluator"
+NEVER = Latch(route="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,9 +187,13 @@ class KillSwitch:
             )
             self._delivery.pursue(self._ground.plans[latch.route], report)
             return
+        ledger, store = self._ground.ledger, self._ground.store
         try:
-            self._ground.ledger.release(latch)
-            self._ground.store.put_latch(latch)
+            # Looked up first: all processes come here at once, and writes queue.
+            if ledger.latches().get(latch.route, NEVER).order < latch.order:
+                ledger.release(latch)
+            if store.latches().get(latch.route, NEVER).order < latch.order:
+                store.put_latch(latch)
         except FlipbackError as error:
             self._ground.faults.note(latch.route, "release not everywhere yet", error)
 

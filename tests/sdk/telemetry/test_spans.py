@@ -1,61 +1,30 @@
-import logging
 from collections.abc import Callable
 
 import pytest
 from openfeature.evaluation_context import EvaluationContext
 from opentelemetry import trace
-from opentelemetry.context import Context
-from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import (
     SimpleSpanProcessor,
-    SpanExporter,
-    SpanExportResult,
 )
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import NonRecordingSpan, SpanKind, StatusCode
-from typing_extensions import override
 
 import flipback
 from benches import USER, Bench
 from flipback import semconv
 from flipback.assignment import Reason
 from flipback.routing import Standing
-from flipback.telemetry import CallTracer
 from flipback.telemetry import _calls as module
 
 
 Build = Callable[..., Bench]
 TraceWith = Callable[..., TracerProvider]
-FAULT = "fault in telemetry or evidence"
 
 
 class Explosion(Exception):  # noqa: N818 - a test's own
     pass
-
-
-class ExplodingProcessor(SpanProcessor):
-    def __init__(self, *, at: str) -> None:
-        self._at = at
-
-    @override
-    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        if self._at == "start":
-            raise Explosion
-
-    @override
-    def on_end(self, span: ReadableSpan) -> None:
-        if self._at == "end":
-            raise Explosion
-
-
-class ExplodingExporter(SpanExporter):
-    @override
-    def export(self, spans: object) -> SpanExportResult:
-        raise Explosion
-
-    @override
-    def shutdown(self) -> None: ...
 
 
 def only(spans: InMemorySpanExporter) -> ReadableSpan:
@@ -345,52 +314,6 @@ def test_what_is_sampled_out_is_not_recorded_but_passed_on(
     assert exporter.get_finished_spans() == ()
     assert isinstance(inside[0], NonRecordingSpan)
     assert inside[0].get_span_context().is_valid
-
-
-@pytest.mark.parametrize("at", ["start", "end"])
-def test_a_processor_that_explodes_costs_the_span_and_nothing_else(
-    build: Build, trace_with: TraceWith, caplog: pytest.LogCaptureFixture, at: str
-) -> None:
-    trace_with(ExplodingProcessor(at=at))
-    bench = build()
-    with caplog.at_level(logging.WARNING, logger="flipback"):
-        assert [bench.call(), bench.call()] == ["v2", "v2"]
-    assert bench.drained().means()["v2", "error"] == (2, 0.0)
-    assert bench.kinds == {FAULT: 2}
-    assert len(caplog.records) == 1
-    assert trace.get_current_span() is trace.INVALID_SPAN
-
-
-def test_an_exporter_that_explodes_is_the_sdks_own_affair(
-    build: Build, trace_with: TraceWith
-) -> None:
-    trace_with(SimpleSpanProcessor(ExplodingExporter()))
-    bench = build()
-    assert bench.call() == "v2"
-    assert bench.drained().means()["v2", "error"] == (1, 0.0)
-
-
-def test_a_vendors_span_that_explodes_hides_no_exception(
-    build: Build, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Exploding(NonRecordingSpan):
-        @override
-        def is_recording(self) -> bool:
-            raise Explosion
-
-        @override
-        def set_attribute(self, key: str, value: object) -> None:
-            raise Explosion
-
-    span = module.CallSpan(Exploding(trace.INVALID_SPAN_CONTEXT), None)
-    monkeypatch.setattr(CallTracer, "begin", lambda *_: span)
-    bench = build(expected=(KeyError,))
-    bench.serve("v2", lambda: str(1 / 0))
-    assert bench.call() == "v1"
-    bench.serve("v2", lambda: str({}["no such"]))
-    with pytest.raises(KeyError):
-        bench.call()
-    assert bench.kinds == {FAULT: 3, "v2 raised": 1}
 
 
 def test_attributes_that_are_kept_for_reuse_are_bounded(

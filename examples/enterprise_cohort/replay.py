@@ -92,8 +92,7 @@ class Replay:
         The label comes after the decision, in real life by weeks: the receipt says
         to which decision it belongs.
         """
-        receipt = flipback.receipt()
-        if person.has_high_income and receipt is not None:
+        if person.has_high_income and (receipt := flipback.receipt()) is not None:
             self._router.record(receipt, "missed", not answer.acted)
 
     def _is_due(self) -> bool:

@@ -189,3 +189,11 @@ def test_pursuits_end_when_they_are_stopped(control: Build) -> None:
     assert (process.writer.kills, arrivals(process)) == (tried, 0)
     state = process.writer.read(FlagRef(key=FLAG))
     assert state.split == {"v1": 50_000, "v2": 50_000}
+
+
+def test_a_route_without_a_plan_can_be_killed(control: Build) -> None:
+    process = control()
+    report = process.switch.kill("unplanned", intent=INTENT)
+    assert report.flag is Delivered.NO_WRITER
+    assert report.complete
+    assert process.ground.ledger.latches()["unplanned"].held

@@ -5,7 +5,7 @@ import pytest
 from typing_extensions import override
 
 from flipback.assignment import Reason
-from flipback.control import Delivered, Ground, KillSwitch, SystemClock
+from flipback.control import Delivered, KillSwitch, SystemClock
 from flipback.control._force import ForcedControl
 from flipback.latch import Latch
 from flipback.ports import EntryKind
@@ -323,14 +323,6 @@ def test_a_stopped_switch_serves_control_whatever_is_read_later(
     assert process.override is Reason.NOT_READY
 
 
-def test_a_route_without_a_plan_can_be_killed(control: Build) -> None:
-    process = control()
-    report = process.switch.kill("unplanned", intent=INTENT)
-    assert report.flag is Delivered.NO_WRITER
-    assert report.complete
-    assert process.ground.ledger.latches()["unplanned"].held
-
-
 class Dawdling(frozenset[str]):
     """Nothing is forced, but to find that out takes long the third time."""
 
@@ -404,9 +396,3 @@ def test_a_forked_switch_works_while_the_parent_holds_its_locks(
     process.switch.refresh()
     process.switch.after_fork()
     assert process.switch.kill(ROUTE, intent=INTENT).complete
-
-
-def test_ground_is_all_that_a_switch_needs(control: Build) -> None:
-    process = control()
-    ground: Ground = process.ground
-    assert KillSwitch(ground, process.switch._forced).latch(ROUTE) == Latch(route=ROUTE)  # noqa: SLF001 - the same break-glass

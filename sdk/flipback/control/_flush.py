@@ -27,6 +27,7 @@ class Flusher:
     def flush(self) -> bool:
         """Write everything counted so far; False if the store did not take it."""
         with self._lock:
+            self._recorder.fold()
             return self._send() and self._take() and self._send()
 
     def after_fork(self) -> None:

@@ -55,7 +55,10 @@ class Parts:
 
     def expose(self, assignment: Assignment) -> None:
         """Count one exposure."""
-        self.guarded(self.recorder.expose, self.plan.route, assignment)
+        try:
+            self.recorder.expose(self.plan.route, assignment)
+        except Exception as error:  # noqa: BLE001 - evidence must not fail a call
+            self.faults.note(self.plan.route, _FAULT, described(error))
         if self.events.per_call:
             self.guarded(self.events.exposure, self.plan.route, assignment)
 
@@ -93,11 +96,23 @@ class Parts:
             return CallSpan.none()
 
     def finish(self, exchange: Exchange, span: CallSpan) -> None:
-        """End the span and book the outcomes; a fault in one leaves the other."""
+        """End the span and book the outcomes; a fault in one leaves the others.
+
+        Written out instead of `guarded`, because every call comes through here.
+        """
         exchange.close()
-        self.guarded(span.end)
-        self.guarded(self._settle, exchange)
-        self.guarded(self.in_flight.leave, exchange.slot)
+        try:
+            span.end()
+        except Exception as error:  # noqa: BLE001 - telemetry must not fail a call
+            self.faults.note(self.plan.route, _FAULT, described(error))
+        try:
+            self._settle(exchange)
+        except Exception as error:  # noqa: BLE001 - evidence must not fail a call
+            self.faults.note(self.plan.route, _FAULT, described(error))
+        try:
+            self.in_flight.leave(exchange.slot)
+        except Exception as error:  # noqa: BLE001 - likewise
+            self.faults.note(self.plan.route, _FAULT, described(error))
         if self.events.per_call:
             for metric, value in exchange.outcomes.items():
                 self._say(exchange.assignment.decision_id, metric, value)

@@ -1,6 +1,7 @@
 """Count exposures and outcomes in memory until a thread carries them away."""
 
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 
 from flipback.assignment import EVERYBODY, Assignment, Role
@@ -17,6 +18,9 @@ from flipback.plan import RolloutPlan
 
 
 MAX_LATE = 100_000
+MAX_JOURNAL = 65_536
+_EXPOSED: Mapping[str, float] = {EXPOSURE: 1.0}
+_Entry = tuple[str, Assignment, Mapping[str, float]]
 _GroupKey = tuple[str, str, str, str, int, tuple[str, ...]]
 
 
@@ -44,11 +48,13 @@ class _Group:
 
 
 class Recorder:
-    """Cells of this process, under one lock that is never held during I/O.
+    """What this process observed since the last flush.
 
-    Memory is bounded by the number of cells, not of calls, except for late
-    outcomes (at most `MAX_LATE`, then counted as dropped) and distinct
-    subjects (until the next flush).
+    A call appends to a journal, which takes no lock; the flushing thread folds the
+    journal into cells. Memory is bounded by the number of cells, not of calls,
+    except for the journal (`MAX_JOURNAL`, then the caller folds it), late outcomes
+    (`MAX_LATE`, then they are refused) and distinct subjects. No lock is held
+    during I/O.
     """
 
     def __init__(
@@ -67,8 +73,10 @@ class Recorder:
     def after_fork(self, writer: str) -> None:
         """Start empty under a new name: what the parent saw, the parent flushes."""
         self._writer = writer
-        self._lock = threading.Lock()
+        self._folding = threading.Lock()
+        self._counting = threading.Lock()
         self._sequence = 0
+        self._journal: deque[_Entry] = deque()
         self._groups: dict[_GroupKey, _Group] = {}
         self._late: list[LateOutcome] = []
         self._excluded: dict[tuple[str, str], int] = {}
@@ -80,39 +88,34 @@ class Recorder:
 
     def expose(self, route: str, assignment: Assignment) -> None:
         """Count one exposure, or one exclusion where nothing was randomised."""
-        if not assignment.randomized or assignment.role is Role.OTHER:
+        role = assignment.role
+        if not assignment.randomized or role is Role.OTHER:
             self.exclude(route, _why_excluded(assignment))
             return
-        bucket = assignment.subject % BUCKETS
-        is_candidate = assignment.role is Role.CANDIDATE
-        with self._lock:
-            group = self._group(route, assignment)
-            group.add(EXPOSURE, bucket, 1.0)
-            if self._events[route]:
-                group.met(EXPOSURE, assignment.subject)
-            count = self.candidate_exposures.get(route, 0) + is_candidate
-            self.candidate_exposures[route] = count
-        if is_candidate:
+        self._journal.append((route, assignment, _EXPOSED))
+        if len(self._journal) >= MAX_JOURNAL:
+            self.fold()
+        if role is Role.CANDIDATE:
+            with self._counting:
+                count = self.candidate_exposures.get(route, 0) + 1
+                self.candidate_exposures[route] = count
             self._due(count)
 
     def settle(
         self, route: str, assignment: Assignment, outcomes: Mapping[str, float]
     ) -> None:
-        """Book the outcomes of one exposure, all at once."""
-        if not assignment.randomized or assignment.role is Role.OTHER:
-            return
-        bucket = assignment.subject % BUCKETS
-        events = self._events[route]
-        with self._lock:
-            group = self._group(route, assignment)
-            for metric, value in outcomes.items():
-                group.add(metric, bucket, value)
-                if value and metric in events:
-                    group.met(metric, assignment.subject)
+        """Book the outcomes of one exposure, which must not change any more."""
+        if assignment.randomized and assignment.role is not Role.OTHER:
+            self._journal.append((route, assignment, outcomes))
+
+    def fold(self) -> None:
+        """Turn the journal into cells; for the thread that flushes."""
+        with self._folding:
+            self._fold()
 
     def late(self, outcome: LateOutcome) -> bool:
         """Keep an outcome that came by receipt; False if too many wait already."""
-        with self._lock:
+        with self._counting:
             if len(self._late) >= MAX_LATE:
                 return False
             self._late.append(outcome)
@@ -120,16 +123,18 @@ class Recorder:
 
     def exclude(self, route: str, reason: str) -> None:
         """Count an exposure that is not compared."""
-        with self._lock:
+        with self._counting:
             key = (route, reason)
             self._excluded[key] = self._excluded.get(key, 0) + 1
 
     def drain(self) -> Batch | None:
         """Take everything counted so far; None if there is nothing."""
-        with self._lock:
+        with self._folding:
+            self._fold()
             groups, self._groups = self._groups, {}
-            late, self._late = self._late, []
-            excluded, self._excluded = self._excluded, {}
+            with self._counting:
+                late, self._late = self._late, []
+                excluded, self._excluded = self._excluded, {}
             if not (groups or late or excluded):
                 return None
             self._sequence += 1
@@ -140,6 +145,19 @@ class Recorder:
             _unfold(batch, key, group)
         batch.epochs.update(self._epochs)
         return batch
+
+    def _fold(self) -> None:
+        """Book what is in the journal now; calls append behind it meanwhile."""
+        journal = self._journal
+        for _ in range(len(journal)):
+            route, assignment, outcomes = journal.popleft()
+            group = self._group(route, assignment)
+            events = self._events[route]
+            subject = assignment.subject
+            for metric, value in outcomes.items():
+                group.add(metric, subject % BUCKETS, value)
+                if value and (metric in events or (metric == EXPOSURE and events)):
+                    group.met(metric, subject)
 
     def _group(self, route: str, assignment: Assignment) -> _Group:
         key = (

@@ -19,6 +19,8 @@ class Reason(StrEnum):
     never compared.
     """
 
+    __hash__ = str.__hash__  # Enum's own is a Python call, and every decision hashes
+
     SPLIT = "split"
     TARGETING_MATCH = "targeting_match"
     STATIC = "static"

@@ -80,16 +80,17 @@ def main() -> str:
     trace.set_tracer_provider(TracerProvider(sampler=switchable))
     tracer = trace.get_tracer("benchmark")
 
-    def span(_: EvaluationContext) -> None:
-        with tracer.start_as_current_span("span", attributes=ATTRIBUTES):
-            pass
-
     with tempfile.TemporaryDirectory() as folder:
         provider = FlagFileProvider(
             _write(Path(folder), "off").parent / "flags.flagd.json"
         )
         api.set_provider_and_wait(provider, "bare")
         client = api.get_client("bare")
+
+        def in_span(user: EvaluationContext) -> None:
+            with tracer.start_as_current_span("span", attributes=ATTRIBUTES):
+                client.get_string_details("model", "v1", user)
+
         with (
             flipback.Router.from_config(_write(Path(folder, "off"), "off")) as off,
             flipback.Router.from_config(_write(Path(folder, "on"), "create")) as on,
@@ -104,7 +105,7 @@ def main() -> str:
                     "routed": plain,
                     "sampled out": traced,
                     "recorded": traced,
-                    "span": span,
+                    "in span": in_span,
                 },
                 switchable,
             )
@@ -141,10 +142,13 @@ def _table(times: Mapping[str, Sequence[float]]) -> str:
         pairs = zip(times[name], times["client"], strict=True)
         return statistics.median(mine / bare for mine, bare in pairs)
 
+    # Both spans are measured around an evaluation: alone in a loop, a span is
+    # twice as quick, because the processor's caches hold nothing else.
     spans = [
-        (recorded - routed) / span
-        for recorded, routed, span in zip(
-            times["recorded"], times["routed"], times["span"], strict=True
+        (recorded - routed) / (in_span - bare)
+        for recorded, routed, in_span, bare in zip(
+            *(times[name] for name in ("recorded", "routed", "in span", "client")),
+            strict=True,
         )
     ]
     rows = {
@@ -153,7 +157,7 @@ def _table(times: Mapping[str, Sequence[float]]) -> str:
         "routed call, no span": ("routed", "<= 1.50x"),
         "routed call, span sampled out": ("sampled out", ""),
         "routed call, span recorded": ("recorded", ""),
-        "a bare recorded span, 8 attributes": ("span", ""),
+        "the client inside a bare recorded span, 8 attributes": ("in span", ""),
     }
     lines = [
         "| one call around an empty model | us | beside the client | target |",

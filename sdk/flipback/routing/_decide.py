@@ -3,6 +3,7 @@
 import os
 import random
 from collections.abc import Callable, Container
+from typing import NamedTuple
 
 from openfeature.evaluation_context import EvaluationContext
 
@@ -23,8 +24,36 @@ from flipback.routing._standing import Standing, Switch
 
 # Names of decisions need to be unique, not secret: receipts are signed. An instance
 # of our own, because applications seed the global one.
+_MAX_KNOWN = 4096
 _ids = random.Random()  # noqa: S311 - see above
 os.register_at_fork(after_in_child=_ids.seed)
+
+
+class _Alike(NamedTuple):
+    """What the assignments of everybody who is answered alike share.
+
+    The fields of `Assignment` but for the last two, in their order.
+    """
+
+    variant: str
+    role: Role
+    flag_key: str
+    flag_version: str | None
+    rule: str | None
+    randomized: bool
+    reason: Reason
+    provider: str
+    epoch: str
+    attempt: int
+    stage: int
+    cohorts: tuple[Cohort, ...]
+
+
+class _Memory(NamedTuple):
+    """Assignments known under one standing; replaced whole, so never half stale."""
+
+    standing: Standing
+    known: dict[tuple[Evaluated, tuple[Cohort, ...]], _Alike]
 
 
 class Decider:
@@ -49,10 +78,16 @@ class Decider:
         self._registered = registered
         self._ready = ready
         self._roles = {plan.control: Role.CONTROL, plan.candidate: Role.CANDIDATE}
+        self._memory = _Memory(switch.standing, {})
         self._cohorts = tuple(
             (name, {value: f"{name}={value}" for value in values})
             for name, values in plan.cohorts.items()
         )
+
+    def forget(self) -> None:
+        """Forget what was known, since the code of a variant changed."""
+        self._parts.epochs.forget()
+        self._memory = _Memory(self._switch.standing, {})
 
     def decide(self, user: EvaluationContext) -> Assignment:
         """Return the assignment of this user, which is control in any doubt."""
@@ -62,9 +97,8 @@ class Decider:
         except Exception as error:  # noqa: BLE001 - a bug of ours must not fail a call
             self._parts.faults.note(self._plan.route, Reason.FAULT, described(error))
             standing = self._switch.standing
-            reason = standing.override or Reason.FAULT
-            said = Evaluated(name=None, reason=reason)
-            return self._assignment(standing, reason, self._plan.control, said)
+            said = Evaluated(name=None, reason=standing.override or Reason.FAULT)
+            return Assignment(*self._described(standing, said, ()), 0, _new_id())
 
     def _decide(self, user: EvaluationContext) -> Assignment:
         standing = self._switch.standing
@@ -77,15 +111,9 @@ class Decider:
             )
         else:
             said = self._ask(user, standing.trip)
-        variant, reason = self._resolve(said)
-        return self._assignment(
-            standing,
-            reason,
-            variant,
-            said,
-            cohorts=self._cohorts_of(user),
-            subject=0 if unit is None else self._parts.keyring.subject(unit),
-        )
+        alike = self._alike(standing, said, self._cohorts_of(user))
+        subject = 0 if unit is None else self._parts.keyring.subject(unit)
+        return Assignment(*alike, subject, _new_id())
 
     def _ask(self, user: EvaluationContext, trip: int) -> Evaluated:
         """Evaluate once per scope, so that a conversation keeps its variant.
@@ -115,20 +143,33 @@ class Decider:
         )
         return self._plan.control, Reason.UNKNOWN_VARIANT
 
-    def _assignment(
-        self,
-        standing: Standing,
-        reason: Reason,
-        variant: str,
-        said: Evaluated,
-        *,
-        cohorts: tuple[Cohort, ...] = (),
-        subject: int = 0,
-    ) -> Assignment:
+    def _alike(
+        self, standing: Standing, said: Evaluated, cohorts: tuple[Cohort, ...]
+    ) -> _Alike:
+        """Return what everybody who is answered alike shares, from memory if it can.
+
+        Remembered is what cannot go stale: a registered variant of a flag whose
+        version is known, under this very standing.
+        """
+        name = said.name
+        if said.version is None or name is None or name not in self._registered:
+            return self._described(standing, said, cohorts)
+        memory = self._memory
+        if memory.standing is not standing or len(memory.known) > _MAX_KNOWN:
+            memory = self._memory = _Memory(standing, {})
+        key = (said, cohorts)
+        known = memory.known.get(key)
+        if known is None:
+            known = memory.known[key] = self._described(standing, said, cohorts)
+        return known
+
+    def _described(
+        self, standing: Standing, said: Evaluated, cohorts: tuple[Cohort, ...]
+    ) -> _Alike:
+        variant, reason = self._resolve(said)
         randomized = reason is Reason.SPLIT
         epochs = self._parts.epochs
-        epoch = epochs.digest(standing, said.version) if randomized else ""
-        return Assignment(
+        return _Alike(
             variant=variant,
             role=self._roles.get(variant, Role.OTHER),
             flag_key=self._plan.flag,
@@ -137,17 +178,15 @@ class Decider:
             randomized=randomized,
             reason=reason,
             provider=self._provider,
-            epoch=epoch,
+            epoch=epochs.digest(standing, said.version) if randomized else "",
             attempt=standing.attempt,
             stage=standing.stage,
             cohorts=cohorts,
-            subject=subject,
-            decision_id=f"{_ids.getrandbits(64):016x}",
         )
 
     def _unit(self, user: EvaluationContext) -> str | None:
         """Return the randomisation key, None where the subject has none."""
-        key = targeting_key(user)
+        key = user.targeting_key or targeting_key(user)
         if key is None or self._plan.unit == "targetingKey":
             return key
         unit = attribute(user, self._plan.unit)
@@ -162,10 +201,17 @@ class Decider:
         )
 
     def _cohorts_of(self, user: EvaluationContext) -> tuple[Cohort, ...]:
-        return tuple(
-            _cohort(name, declared, attribute(user, name))
-            for name, declared in self._cohorts
-        )
+        given = user.attributes
+        cohorts: list[Cohort] = []
+        for name, declared in self._cohorts:
+            value = given.get(name)
+            cohort = declared.get(value) if isinstance(value, str) else None
+            cohorts.append(cohort or _cohort(name, declared, attribute(user, name)))
+        return tuple(cohorts)
+
+
+def _new_id() -> str:
+    return f"{_ids.getrandbits(64):016x}"
 
 
 def _cohort(name: str, declared: dict[str, Cohort], value: object) -> Cohort:

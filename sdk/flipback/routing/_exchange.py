@@ -79,11 +79,13 @@ class Exchange:
                 self.outcomes.setdefault(ERROR, 0.0)
             if latency_s is not None:
                 self.outcomes.setdefault(LATENCY, max(0.0, latency_s))
+            self._over = True
 
     def close(self) -> None:
         """Take no more: a thread that outlives the call needs the receipt."""
-        with self._lock:
-            self._over = True
+        if not self._over:
+            with self._lock:
+                self._over = True
 
     def receipt(self) -> str:
         """Return the receipt of this decision, for outcomes that come later."""

@@ -59,15 +59,15 @@ class Keyring:
         return hashlib.sha256(b"receipt:" + self._secret()).digest()
 
     @cached_property
-    def _hash_key(self) -> bytes:
-        return hashlib.sha256(b"subject:" + self._secret()).digest()
+    def _hasher(self) -> blake2b:
+        key = hashlib.sha256(b"subject:" + self._secret()).digest()
+        return blake2b(digest_size=8, key=key)
 
     def subject(self, unit: str) -> int:
         """Return the keyed 64-bit hash of a randomisation key."""
-        digest = blake2b(
-            unit.encode(errors="surrogatepass"), digest_size=8, key=self._hash_key
-        ).digest()
-        return int.from_bytes(digest, "big")
+        hasher = self._hasher.copy()
+        hasher.update(unit.encode(errors="surrogatepass"))
+        return int.from_bytes(hasher.digest(), "big")
 
     def issue(self, route: str, assignment: Assignment, settled: Iterable[str]) -> str:
         """Return a receipt: URL-safe text that can be stored or sent in a header."""

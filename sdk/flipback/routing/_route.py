@@ -127,7 +127,7 @@ class Route(Generic[P, R]):
                 version=self._parts.version_of(function, version, name),
                 side_effects=side_effects,
             )
-            self._parts.epochs.forget()
+            self._decider.forget()
             return function
 
         return register

@@ -34,6 +34,7 @@ SUFFIX = ".flights"
 _SLOT = struct.Struct("<QQQ")
 _GROUPS_AT = SLOTS * _SLOT.size
 _SIZE = _GROUPS_AT + GROUP_BYTES
+_Alike = tuple[str, str | None, str, tuple[Cohort, ...]]
 _Mark = tuple[int, int, int]
 _EMPTY = _SLOT.pack(0, 0, 0)
 
@@ -73,13 +74,22 @@ class Flights:
         self._map = mmap.mmap(self._fd, _SIZE)
         unseen.rename(path)
         self._free = list(range(SLOTS))
-        self._groups: dict[tuple[object, ...], int] = {}
+        self._groups: dict[_Alike, int] = {}
         self._end = _GROUPS_AT
         self._lock = threading.Lock()
 
     def enter(self, route: str, assignment: Assignment) -> int:
         """Mark a call as begun; return its slot for `leave`."""
-        group = self._group(route, assignment)
+        # The epoch's digest holds route and attempt.
+        alike = (
+            assignment.epoch,
+            assignment.rule,
+            assignment.variant,
+            assignment.cohorts,
+        )
+        group = self._groups.get(alike)
+        if group is None:
+            group = self._add_group(alike, route, assignment)
         if not group:
             return UNTRACKED
         try:
@@ -109,30 +119,20 @@ class Flights:
         self._map.close()
         os.close(self._fd)
 
-    def _group(self, route: str, assignment: Assignment) -> int:
-        key = (
-            route,
-            assignment.attempt,
-            assignment.epoch,
-            assignment.rule or "",
-            assignment.variant,
-            assignment.cohorts,
-        )
-        known = self._groups.get(key)
-        return self._add_group(key) if known is None else known
-
-    def _add_group(self, key: tuple[object, ...]) -> int:
+    def _add_group(self, alike: _Alike, route: str, assignment: Assignment) -> int:
         """Return the number of a new group, 0 if there is no room for it."""
         with self._lock:
-            if key in self._groups:
-                return self._groups[key]
-            line = json.dumps(key).encode() + b"\n"
+            if alike in self._groups:
+                return self._groups[alike]
+            epoch, rule, variant, cohorts = alike
+            fields = (route, assignment.attempt, epoch, rule or "", variant, cohorts)
+            line = json.dumps(fields).encode() + b"\n"
             number = 0
             if self._end + len(line) <= _SIZE:
                 self._map[self._end : self._end + len(line)] = line
                 self._end += len(line)
                 number = 1 + sum(map(bool, self._groups.values()))
-            self._groups[key] = number
+            self._groups[alike] = number
             return number
 
 

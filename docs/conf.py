@@ -6,4 +6,6 @@ html_theme = "furo"
 exclude_patterns = ["_build", "changelog.d"]
 myst_heading_anchors = 3
 autodoc_typehints = "description"
-nitpick_ignore_regex = [("py:.*", ".*")]  # types of other projects have no inventory here
+nitpick_ignore_regex = [
+    ("py:.*", ".*")
+]  # types of other projects have no inventory here

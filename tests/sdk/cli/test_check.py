@@ -1,7 +1,7 @@
 import pytest
-from shells import Project
 
 from flipback.cli import ExitCode
+from shells import Project
 
 
 def test_a_project_without_mistakes_says_what_it_rolls_out(project: Project) -> None:

@@ -4,12 +4,12 @@ import socket
 from contextlib import closing
 
 import pytest
-from shells import Project
 
 from flipback.cli import ExitCode
 from flipback.control import SystemClock
 from flipback.ports import ProcessRecord
 from flipback.stores import open_sqlite
+from shells import Project
 
 
 FAR_AWAY = 4e9

@@ -2,10 +2,10 @@ import subprocess
 import sys
 
 import pytest
-from shells import Project
 
 from flipback.cli import ExitCode, build_parser, main
 from flipback.cli._parser import COMMANDS
+from shells import Project
 
 
 @pytest.mark.parametrize(

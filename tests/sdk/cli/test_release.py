@@ -1,6 +1,5 @@
-from shells import Project
-
 from flipback.cli import ExitCode
+from shells import Project
 
 
 RELEASE = ("--reason", "it was the database", "--actor", "ana")

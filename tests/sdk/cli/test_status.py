@@ -1,7 +1,7 @@
 import pytest
-from shells import Project
 
 from flipback.cli import ExitCode
+from shells import Project
 
 
 def kill(project: Project) -> None:

@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 from live import WIDTH, cohort_of, missed_by_cohort, percent
@@ -185,7 +186,12 @@ def _tell_files(told: Table, run: Run) -> None:
 
 
 def _say(told: Table) -> None:
-    width = None if sys.stdout.isatty() else WIDTH
-    console = Console(highlight=False, width=width)
-    console.print(told)
-    console.print()
+    if sys.stdout.isatty():
+        Console(highlight=False).print(told)
+        return
+    # A table pads its lines, which nobody wants in a log.
+    console = Console(highlight=False, width=WIDTH, file=StringIO())
+    with console.capture() as captured:
+        console.print(told)
+    for line in captured.get().splitlines():
+        print(line.rstrip())

@@ -1,6 +1,7 @@
 """The life of a router in one process: start late, obey, flush, stop, fork."""
 
 import atexit
+import logging
 import os
 import secrets
 import socket
@@ -19,6 +20,7 @@ from flipback.errors import StoreError
 from flipback.ports import ProcessRecord
 
 
+logger = logging.getLogger("flipback")
 PULSE_S = 0.15
 _BEAT_S = 1.0
 _EVERY_EXPOSURE_UNTIL = 100
@@ -129,8 +131,15 @@ class Runtime:
 
     def _read_store(self) -> None:
         """Read what decisions are made with: latches, and the key of the hashes."""
+        ledger = self._assembly.settings.ledger
         self._assembly.killswitch.refresh()
         self._load_secret()
+        if not ledger.exists() and not any(self._obeyed().values()):
+            logger.warning(
+                "no ledger at %s and no kill in the store: a fresh start; if there "
+                "were kills before, put the ledger back",
+                ledger,
+            )
 
     def _obey(self) -> None:
         """Obey what ledger, store and break-glass say; write nothing."""

@@ -129,6 +129,8 @@ class FileLedger:
                 self._lock(file)
                 yield file
             finally:
+                # A child forked meanwhile shares the lock; closing would leave it.
+                fcntl.flock(file, fcntl.LOCK_UN)
                 os.close(file)
 
     def _lock(self, file: int) -> None:

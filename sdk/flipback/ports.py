@@ -365,6 +365,10 @@ class LedgerEntry:
 class Ledger(Protocol):
     """Append-only history of one host. Methods raise `LedgerError`."""
 
+    def prepare(self) -> bool:
+        """Make room for a kill before there is need; return whether it was new."""
+        ...
+
     def kill(self, route: str, *, intent: Intent, at: str, floor: Latch) -> Latch:
         """Durably append one more kill after `floor`; the same intent is one trip."""
         ...

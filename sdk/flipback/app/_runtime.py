@@ -16,7 +16,7 @@ from flipback.app._binding import bounded
 from flipback.app._crashes import CrashWatch
 from flipback.config import GuardRun
 from flipback.control import Repeater
-from flipback.errors import StoreError
+from flipback.errors import LedgerError, StoreError
 from flipback.ports import ProcessRecord
 
 
@@ -131,14 +131,18 @@ class Runtime:
 
     def _read_store(self) -> None:
         """Read what decisions are made with: latches, and the key of the hashes."""
-        ledger = self._assembly.settings.ledger
         self._assembly.killswitch.refresh()
         self._load_secret()
-        if not ledger.exists() and not any(self._obeyed().values()):
+        try:
+            is_new = self._assembly.ground.ledger.prepare()
+        except LedgerError as error:
+            self._note("ledger not writable, so a kill would not be durable", error)
+            return
+        if is_new and not any(self._obeyed().values()):
             logger.warning(
-                "no ledger at %s and no kill in the store: a fresh start; if there "
-                "were kills before, put the ledger back",
-                ledger,
+                "no kill is known, neither in a ledger at %s nor in the store: a fresh "
+                "start; if there were kills before, put the ledger back",
+                self._assembly.settings.ledger,
             )
 
     def _obey(self) -> None:

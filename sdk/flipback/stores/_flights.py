@@ -64,7 +64,7 @@ class Flights:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         path.parent.mkdir(exist_ok=True)
         # Nobody may see the file before it is locked, and take its owner for dead.
         unseen = path.with_suffix(".new")
@@ -111,7 +111,7 @@ class Flights:
 
     def close(self) -> None:
         """End in good order: nothing was lost, so the file goes."""
-        self._path.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
         self.abandon()
 
     def abandon(self) -> None:
@@ -144,7 +144,7 @@ def lost_calls(path: Path) -> tuple[LostCall, ...] | None:
             content = file.read()
     except OSError:
         return None
-    return tuple(_marks(content))
+    return tuple(_marks(content)) if len(content) == _SIZE else ()
 
 
 def _marks(content: bytes) -> Iterator[LostCall]:

@@ -42,7 +42,7 @@ class FileLedger:
     unchanged file again costs one look at its signature.
 
     Args:
-        path: The file; it is created by the first append, its folder must exist.
+        path: The file; created when first written to, its folder must exist.
         clock: Tells how long a writer has waited for the lock.
     """
 
@@ -50,6 +50,17 @@ class FileLedger:
         self._path = Path(path)
         self._clock = clock
         self._seen: _Seen | None = None
+
+    def prepare(self) -> bool:
+        """Create the file and fill it ahead, so that a kill fits on a full disk.
+
+        Returns whether there was no file, or an empty one.
+        """
+        with self._locked() as file:
+            size = os.fstat(file).st_size
+            contents = self._read(file)
+            _make_room(file, end=contents.end, size=size)
+            return size == 0
 
     def kill(self, route: str, *, intent: Intent, at: str, floor: Latch) -> Latch:
         """Durably append one more kill after `floor`; the same intent is one trip.

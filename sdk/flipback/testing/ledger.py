@@ -21,6 +21,12 @@ class LedgerContract:
         assert list(ledger.entries()) == []
         assert ledger.latches() == {}
 
+    def test_a_ledger_is_new_once(self, ledger: Ledger, again: Ledger) -> None:
+        """So that a host without any history can say so."""
+        assert ledger.prepare()
+        assert not again.prepare()
+        assert list(again.entries()) == []
+
     def test_every_process_sees_a_kill(self, ledger: Ledger, again: Ledger) -> None:
         """Also one that had looked before."""
         assert again.latches() == {}

@@ -1,0 +1,57 @@
+"""A model that crashes its process cannot look healthy."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from apps import App
+from flipback.assignment import EVERYBODY
+from flipback.verdict import Finding
+from projects import CreateProject, Project
+from troubles import until
+
+
+CRASHES = Path(__file__).with_name("crashing.py")
+
+
+def crash(project: Project) -> None:
+    """Run an application whose candidate kills the process in its tenth call."""
+    done = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, CRASHES, project.config], check=False, timeout=60
+    )
+    assert done.returncode == -signal.SIGKILL
+
+
+def errors_of(app: App) -> Finding:
+    (look,) = app.router.guard.look()
+    return next(
+        finding
+        for finding in look.analysis.findings
+        if finding.metric == "error" and finding.cohort == EVERYBODY
+    )
+
+
+def test_the_call_that_killed_its_process_counts_as_an_error_of_its_variant(
+    project: CreateProject,
+) -> None:
+    folder = project()
+    crash(folder)
+    with App(folder, fails=False) as app:
+        assert until(lambda: errors_of(app).candidate_value)
+        found = errors_of(app)
+    assert found.candidate_value is not None
+    assert round(found.candidate_value * found.candidate_n) == 1
+    assert found.control_value in {0.0, None}
+
+
+def test_two_finders_of_one_crash_count_it_once(project: CreateProject) -> None:
+    folder = project()
+    crash(folder)
+    with App(folder, fails=False) as one, App(folder, fails=False) as other:
+        # The file of the dead process goes when its calls have been booked.
+        assert until(lambda: len(list(folder.path.glob("*.flights/*.flights"))) == 2)
+        found = errors_of(one)
+        assert errors_of(other).candidate_n == found.candidate_n
+    assert found.candidate_value is not None
+    assert round(found.candidate_value * found.candidate_n) == 1

@@ -37,7 +37,7 @@ def fill(disk: Path) -> None:
 def test_kills_fit_on_a_full_disk(small_disk: Path) -> None:
     path = small_disk / "ledger.jsonl"
     ledger = FileLedger(path, FakeClock())
-    ledger.note(EntryKind.EPOCH, ROUTE, text="first", at=AT)
+    ledger.prepare()
     fill(small_disk)
     for number in range(50):
         intent = Intent(id=f"i{number}", actor="ada", reason="broken")

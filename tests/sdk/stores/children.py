@@ -218,7 +218,7 @@ def kill_twice(path: str, name: str) -> None:
 def full_disk(path: str) -> dict[str, object]:
     """Kill and take notes where the ledger file may not grow any more."""
     ledger = FileLedger(path, FakeClock())
-    ledger.note(EntryKind.EPOCH, ROUTE, text="first", at=AT)
+    ledger.prepare()
     resource.setrlimit(resource.RLIMIT_FSIZE, (Path(path).stat().st_size,) * 2)
     intent = Intent(id="i1", actor="ada", reason="broken")
     latch = ledger.kill(ROUTE, intent=intent, at=AT, floor=Latch(route=ROUTE))

@@ -29,31 +29,14 @@ _ids = random.Random()  # noqa: S311 - see above
 os.register_at_fork(after_in_child=_ids.seed)
 
 
-class _Alike(NamedTuple):
-    """What the assignments of everybody who is answered alike share.
+class _Memory(NamedTuple):
+    """What everybody who is answered alike shares, under one standing.
 
-    The fields of `Assignment` but for the last two, in their order.
+    Replaced whole, so that it is never half stale.
     """
 
-    variant: str
-    role: Role
-    flag_key: str
-    flag_version: str | None
-    rule: str | None
-    randomized: bool
-    reason: Reason
-    provider: str
-    epoch: str
-    attempt: int
-    stage: int
-    cohorts: tuple[Cohort, ...]
-
-
-class _Memory(NamedTuple):
-    """Assignments known under one standing; replaced whole, so never half stale."""
-
     standing: Standing
-    known: dict[tuple[Evaluated, tuple[Cohort, ...]], _Alike]
+    known: dict[tuple[Evaluated, tuple[Cohort, ...]], Assignment]
 
 
 class Decider:
@@ -98,7 +81,7 @@ class Decider:
             self._parts.faults.note(self._plan.route, Reason.FAULT, described(error))
             standing = self._switch.standing
             said = Evaluated(name=None, reason=standing.override or Reason.FAULT)
-            return Assignment(*self._described(standing, said, ()), 0, _new_id())
+            return _given_to(0, self._described(standing, said, ()))
 
     def _decide(self, user: EvaluationContext) -> Assignment:
         standing = self._switch.standing
@@ -113,7 +96,7 @@ class Decider:
             said = self._ask(user, standing.trip)
         alike = self._alike(standing, said, self._cohorts_of(user))
         subject = 0 if unit is None else self._parts.keyring.subject(unit)
-        return Assignment(*alike, subject, _new_id())
+        return _given_to(subject, alike)
 
     def _ask(self, user: EvaluationContext, trip: int) -> Evaluated:
         """Evaluate once per scope, so that a conversation keeps its variant.
@@ -145,8 +128,8 @@ class Decider:
 
     def _alike(
         self, standing: Standing, said: Evaluated, cohorts: tuple[Cohort, ...]
-    ) -> _Alike:
-        """Return what everybody who is answered alike shares, from memory if it can.
+    ) -> Assignment:
+        """Return the assignment but for its subject, from memory if it can.
 
         Remembered is what cannot go stale: a registered variant of a flag whose
         version is known, under this very standing.
@@ -165,11 +148,11 @@ class Decider:
 
     def _described(
         self, standing: Standing, said: Evaluated, cohorts: tuple[Cohort, ...]
-    ) -> _Alike:
+    ) -> Assignment:
         variant, reason = self._resolve(said)
         randomized = reason is Reason.SPLIT
         epochs = self._parts.epochs
-        return _Alike(
+        return Assignment(
             variant=variant,
             role=self._roles.get(variant, Role.OTHER),
             flag_key=self._plan.flag,
@@ -182,6 +165,8 @@ class Decider:
             attempt=standing.attempt,
             stage=standing.stage,
             cohorts=cohorts,
+            subject=0,
+            decision_id="",
         )
 
     def _unit(self, user: EvaluationContext) -> str | None:
@@ -210,8 +195,10 @@ class Decider:
         return tuple(cohorts)
 
 
-def _new_id() -> str:
-    return f"{_ids.getrandbits(64):016x}"
+def _given_to(subject: int, alike: Assignment) -> Assignment:
+    """Return this assignment for one subject, as a decision of its own."""
+    decision_id = f"{_ids.getrandbits(64):016x}"
+    return Assignment._make((*alike[:-2], subject, decision_id))
 
 
 def _cohort(name: str, declared: dict[str, Cohort], value: object) -> Cohort:

@@ -90,7 +90,7 @@ def check_trace(demo: Demo) -> None:
 
 
 def test_an_unbiased_candidate_is_held_and_running_it_again_repeats(demo: Demo) -> None:
-    first, again = (demo.run("--good", "--calls", "4000") for _ in range(2))
+    first, again = (demo.run("--good", "--calls", "5000") for _ in range(2))
     assert first.returncode == again.returncode == 0, first.stderr + again.stderr
     assert again.stdout.splitlines()[-1].startswith(
         "held: income-model keeps gradient-boosting at 25 % after "
@@ -101,5 +101,5 @@ def test_an_unbiased_candidate_is_held_and_running_it_again_repeats(demo: Demo) 
 
 def evidence_of(stdout: str) -> list[str]:
     lines = [line for line in stdout.splitlines() if "log G" in line]
-    assert len(lines) > 2
+    assert len(lines) > 1
     return lines

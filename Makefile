@@ -1,5 +1,6 @@
 # `make demo` runs the main job, `make test` the tests; both set up what they need.
-PYTHON ?= python3.11
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
@@ -7,7 +8,7 @@ ARGS ?=
 .PHONY: demo test test-services test-wheel lint bench simulate docs lock clean
 
 $(BIN)/uv:
-	@command -v $(PYTHON) >/dev/null || { echo "flipback needs Python 3.11 or newer: make PYTHON=/path/to/python"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "flipback needs Python 3.11 or newer: make PYTHON=/path/to/python"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 

@@ -7,13 +7,20 @@ processes flush, and how the stream was divided among them, does not matter.
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, Self
 
-from flipback.assignment import Cohort
+from flipback.assignment import EVERYBODY, Cohort
 
 
 BUCKETS = 64
 """Hash buckets of subjects per cell; their scatter gives the design effect."""
+
+MAX_VALUE = 1e100
+"""Largest size of a value that can be weighed, far from where squares overflow."""
+
+_SLACK = 10
+_LARGEST_MEAN = _SLACK * MAX_VALUE
+_LARGEST_SQUARE = _LARGEST_MEAN * _LARGEST_MEAN
 
 EXPOSURE = "exposure"
 """Pseudo metric that counts exposures (and, as subjects, who was exposed)."""
@@ -96,16 +103,83 @@ class Cell:
         centred_mean = sum(self.x) / count
         return max(0.0, self.xx / count - centred_mean * centred_mean)
 
+    @property
+    def is_weighable(self) -> bool:
+        """Return whether the sums are finite and no value was beyond `MAX_VALUE`.
+
+        As far as the sums tell: one value that is a little too large among many is
+        not seen, and does no harm. A sum that is not a number fails every bound.
+        """
+        count = max(1, self.total_n)
+        furthest = count * _LARGEST_MEAN
+        return (
+            abs(self.origin) <= MAX_VALUE
+            and abs(self.xx) <= count * _LARGEST_SQUARE
+            and abs(sum(self.x)) <= furthest
+            and max(map(abs, self.x)) <= furthest
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Epoch:
-    """An epoch as the store remembers it: a digest and what went into it."""
+    """An epoch as the store remembers it: a digest and what went into it.
+
+    Attributes:
+        comparison: Digest of what is compared: plan, provider and the versions of
+            both models. Epochs of one comparison are strata of one analysis, as
+            while a split is ramped; those of another never enter it.
+    """
 
     digest: str
     route: str
     attempt: int
     trip: int
     described: str
+    comparison: str = ""
+
+
+class Decided(Protocol):
+    """What is left of a decision whose call is over: a receipt, or a crash's mark."""
+
+    @property
+    def route(self) -> str:
+        """Return the route that was called."""
+        ...
+
+    @property
+    def decision_id(self) -> str:
+        """Return the name of the decision."""
+        ...
+
+    @property
+    def variant(self) -> str:
+        """Return who served."""
+        ...
+
+    @property
+    def epoch(self) -> str:
+        """Return the digest of the epoch."""
+        ...
+
+    @property
+    def attempt(self) -> int:
+        """Return the attempt, from 1."""
+        ...
+
+    @property
+    def rule(self) -> str:
+        """Return the rule that split, empty where the provider names none."""
+        ...
+
+    @property
+    def cohorts(self) -> tuple[Cohort, ...]:
+        """Return the cohorts of the subject."""
+        ...
+
+    @property
+    def subject(self) -> int:
+        """Return the keyed hash of the subject."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +204,39 @@ class LateOutcome:
     value: float
     subject: int | None
 
+    @classmethod
+    def of(
+        cls,
+        decided: Decided,
+        metric: str,
+        value: float,
+        *,
+        expires_at: float,
+        is_event: bool,
+    ) -> Self:
+        """Return an outcome of this decision, for the aggregate and its cohorts.
+
+        Args:
+            decided: What is left of the decision.
+            metric: The metric's name.
+            value: The metric's value, finite.
+            expires_at: Unix seconds; see the attribute.
+            is_event: Whether the metric's evidence is of distinct subjects.
+        """
+        where = decided.route, decided.attempt, decided.epoch, decided.rule, 0, metric
+        return cls(
+            decision_id=decided.decision_id,
+            metric=metric,
+            expires_at=expires_at,
+            keys=tuple(
+                CellKey(*where, cohort, decided.variant)
+                for cohort in (EVERYBODY, *decided.cohorts)
+            ),
+            bucket=decided.subject % BUCKETS,
+            value=value,
+            subject=decided.subject if is_event else None,
+        )
+
 
 @dataclass(slots=True, kw_only=True)
 class Batch:
@@ -149,15 +256,10 @@ class Batch:
         default_factory=dict[tuple[str, str], int]
     )
 
-    @property
-    def empty(self) -> bool:
-        """Return whether there is nothing to flush."""
-        return not (self.cells or self.subjects or self.late or self.excluded)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """All evidence of one route in one attempt and trip, as read at a look.
+    """All evidence of one comparison in one attempt and trip, as read at a look.
 
     Attributes:
         cells: Sums per key.

@@ -32,9 +32,6 @@ class Clock(Protocol):
         ...
 
 
-# --- the flag service -------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlagRef:
     """One flag, or with `rule` one rule of it, in one environment of a service."""
@@ -216,9 +213,6 @@ class OpenFlagService(Protocol):
         ...
 
 
-# --- the store --------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutRecord:
     """Where a rollout stands; replaced by compare-and-set on `revision`."""
@@ -267,8 +261,18 @@ class EvidenceStore(Protocol):
         """
         ...
 
-    def evidence(self, route: str, *, attempt: int, trip: int) -> Evidence:
-        """Return what was observed since that trip in that attempt."""
+    def evidence(
+        self, route: str, *, attempt: int, trip: int, comparison: str | None = None
+    ) -> Evidence:
+        """Return what was observed since that trip in that attempt.
+
+        Args:
+            route: The route.
+            attempt: Which run of its rollout.
+            trip: The kill after which it was observed, 0 before the first.
+            comparison: `Epoch.comparison` of what is compared; None for the one
+                that was flushed to last.
+        """
         ...
 
     def secret(self) -> bytes:
@@ -334,9 +338,6 @@ class OpenStore(Protocol):
     def __call__(self, location: str, *, base: str, clock: Clock) -> Store:
         """Open the store at `location`; relative paths start at folder `base`."""
         ...
-
-
-# --- the ledger -------------------------------------------------------------
 
 
 class EntryKind(StrEnum):

@@ -54,7 +54,8 @@ class App:
         self.router.stop()
 
     def serve(self, calls: int = ENOUGH) -> Counter[str]:
-        """Serve new users; return how often each variant was chosen, and why."""
+        """Serve new users once started; return how often each variant was chosen."""
+        self.router.start()
         chosen: Counter[str] = Counter()
         for _ in range(calls):
             self._users += 1

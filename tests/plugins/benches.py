@@ -178,32 +178,51 @@ def build_bench(  # noqa: PLR0913 - each a knob of some test
 ) -> Bench:
     """Build a bench; `plan` sets keys of `projects.PLAN`, `bind` its provider."""
     whole = RolloutPlan.model_validate({**PLAN, **(plan or {})})
-    clock, faults, due = FakeClock(), Faults(), list[int]()
     settings = TelemetrySettings.model_validate(telemetry or {})
-    versions: dict[str, Any] = {}
+    clock, due, versions = FakeClock(), list[int](), dict[str, Any]()
     counted = recorder(writer="bench", plans={ROUTE: whole}, due=due.append)
     parts = Parts(
         plan=whole,
         metrics=whole.metrics,
         recorder=counted,
         in_flight=InFlight(),
-        epochs=EpochBook(
-            whole,
-            provider="told 1",
-            versions=lambda: (
-                getattr(versions.get(whole.control), "version", ""),
-                getattr(versions.get(whole.candidate), "version", ""),
-            ),
-            opened=counted.opened,
-            clock=clock,
-        ),
+        epochs=_epochs(whole, versions, counted, clock),
         keyring=Keyring(secret, clock),
         tracer=CallTracer(settings),
         events=events(settings),
-        faults=faults,
+        faults=Faults(),
         clock=clock,
         flag_variants=frozenset(flag_variants),
     )
+    return _wired(parts, versions, due, clock, ready, expected, bind=bind)
+
+
+def _epochs(
+    plan: RolloutPlan, versions: dict[str, Any], recorder: Recorder, clock: FakeClock
+) -> EpochBook:
+    return EpochBook(
+        plan,
+        provider="told 1",
+        versions=lambda: (
+            getattr(versions.get(plan.control), "version", ""),
+            getattr(versions.get(plan.candidate), "version", ""),
+        ),
+        opened=recorder.opened,
+        clock=clock,
+    )
+
+
+def _wired(
+    parts: Parts,
+    versions: dict[str, Any],
+    due: list[int],
+    clock: FakeClock,
+    ready: Callable[[], object],
+    expected: tuple[type[Exception], ...],
+    *,
+    bind: bool,
+) -> Bench:
+    """Return a bench of these parts, with a provider and both variants."""
     provider, domain = ToldProvider(lambda _: says("v2")), f"bench-{next(_numbers)}"
     if bind:
         api.set_provider_and_wait(provider, domain)
@@ -212,14 +231,13 @@ def build_bench(  # noqa: PLR0913 - each a knob of some test
     decider = Decider(
         parts,
         switch=switch,
-        reader=FlagReader(whole, api.get_client(domain)),
+        reader=FlagReader(parts.plan, api.get_client(domain)),
         provider="told",
         registered=versions,
         ready=ready,
     )
-    route: Route[[], str] = Route(parts, decider, versions, expected=expected)
     bench = Bench(
-        route=route,
+        route=Route(parts, decider, versions, expected=expected),
         parts=parts,
         decider=decider,
         switch=switch,
@@ -229,7 +247,7 @@ def build_bench(  # noqa: PLR0913 - each a knob of some test
         functions=versions,
         due=due,
     )
-    for name in (whole.control, whole.candidate):
+    for name in (parts.plan.control, parts.plan.candidate):
         bench.serve(name, _serving(bench, name))
     return bench
 

@@ -109,9 +109,13 @@ class InterruptedStore(SqliteStore):
         return done
 
     @override
-    def evidence(self, route: str, *, attempt: int, trip: int) -> Evidence:
+    def evidence(
+        self, route: str, *, attempt: int, trip: int, comparison: str | None = None
+    ) -> Evidence:
         self._answer()
-        return super().evidence(route, attempt=attempt, trip=trip)
+        return super().evidence(
+            route, attempt=attempt, trip=trip, comparison=comparison
+        )
 
     @override
     def latches(self) -> Mapping[str, Latch]:

@@ -45,8 +45,9 @@ class StoredFile:
         target = self.target
         try:
             lock = target.with_name(f"{target.name}.lock").open("a")
-        except OSError:
-            _LOGGER.warning("%s.lock cannot be opened", target, exc_info=True)
+        except OSError as error:
+            why = error.strerror or error
+            _LOGGER.warning("%s.lock cannot be opened (%s)", target, why)
             yield False
             return
         with lock:
@@ -87,8 +88,11 @@ class StoredFile:
                 audit.write(f"{line}\n")
                 audit.flush()
                 os.fsync(audit.fileno())
-        except OSError:
-            _LOGGER.exception("%s cannot be appended to; lost: %s", path, line)
+        except OSError as error:
+            why = error.strerror or error
+            _LOGGER.error(  # noqa: TRY400 - a traceback tells an operator nothing
+                "%s cannot be appended to (%s); lost: %s", path, why, line
+            )
 
     @contextlib.contextmanager
     def _explained(self, what: str) -> Generator[None]:

@@ -55,15 +55,26 @@ class Watcher:
         self._thread.start()
 
     def _run(self, stop: threading.Event) -> None:
+        trouble = ""
         while not self._wait(stop, INTERVAL_S):
             poll = self._poll()
             if poll is None:
                 return
-            try:
-                poll()
-            except Exception:
-                _LOGGER.exception("the flag file could not be looked at; trying again")
+            trouble = _looked(poll, before=trouble)
             del poll  # else the owner would live as long as this thread
+
+
+def _looked(poll: Callable[[], object], *, before: str) -> str:
+    """Look; return what went wrong, which is logged when it is new."""
+    try:
+        poll()
+    except Exception as error:  # noqa: BLE001 - the thread must go on looking
+        trouble = repr(error)
+    else:
+        return ""
+    if trouble != before:
+        _LOGGER.error("the flag file could not be looked at, trying on: %s", trouble)
+    return trouble
 
 
 _RUNNING: "weakref.WeakSet[Watcher]" = weakref.WeakSet()

@@ -11,7 +11,7 @@ reaches that has taken G over its threshold alone.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import inf, log
+from math import inf, isfinite, log
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -105,6 +105,9 @@ def analyze(
     on how many processes collected them. Without evidence it is INCONCLUSIVE, and
     each finding's note says what is missing.
 
+    It never raises, whatever the sums are: a guardrail whose evidence is not finite
+    is undecided, its E is 1, and the others count as if it said nothing.
+
     Args:
         plan: What was promised; the same for all looks of an attempt.
         evidence: Sums of the attempt; variants other than the plan's are ignored.
@@ -141,7 +144,7 @@ def _judge_all(
         weighed = _weigh(test, strata, alpha=plan.alpha, least_deff=least_deff)
         if not test.cohort:
             deff_of_everybody = weighed.deff
-        peak = peaks.get(_key(test), -inf)
+        peak = _known(peaks.get(_key(test), -inf))
         finding = _finding(test, weighed, alpha=plan.alpha, peak=peak)
         judged.append(_Judged(test, finding, counts=not weighed.breached_by_control))
     return judged
@@ -211,11 +214,16 @@ def _breached_by_both(judged: Sequence[_Judged], alpha: float) -> tuple[Finding,
 
 
 def _weight_of_evidence(finding: Finding) -> float:
-    return finding.log_e + log(finding.weight)
+    return finding.log_e + log(finding.weight) if finding.weight else -inf
 
 
 def _own_threshold(weight: float, alpha: float) -> float:
-    return log(1 / (weight * alpha))
+    return -log(weight) - log(alpha) if weight else inf
+
+
+def _known(peak: float) -> float:
+    """Return a running maximum, none where it is no number to be compared."""
+    return peak if isfinite(peak) else -inf
 
 
 def _key(test: Test) -> PeakKey:

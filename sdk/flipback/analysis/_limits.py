@@ -6,12 +6,25 @@ control breaches as well is a matter for people: rolling back would not help.
 """
 
 from collections.abc import Sequence
-from math import isclose, log, sqrt
+from math import isclose, isfinite, log, sqrt
 from typing import NamedTuple
 
-from flipback.analysis._means import BURN_IN, burn_in, count, pooled_mean
+from flipback.analysis._means import (
+    BURN_IN,
+    all_weighable,
+    burn_in,
+    count,
+    pooled_mean,
+)
 from flipback.analysis._strata import Means
-from flipback.analysis._weighed import Engine, Weighed, harm_of, smallest_harm
+from flipback.analysis._weighed import (
+    Engine,
+    Weighed,
+    harm_of,
+    smallest_harm,
+    too_far_apart,
+    too_large,
+)
 from flipback.analysis._weights import Test
 from flipback.stats import (
     MIN_CANDIDATE,
@@ -121,6 +134,8 @@ def _judge_hits(test: Test, limit: float, arms: Sequence[Arm]) -> _Answer:
 def _judge_mean(test: Test, limit: float, arms: Sequence[Arm]) -> _Answer:
     if not arms:
         return _Answer(0.0, note=_NOTHING)
+    if not all_weighable(arms):
+        return _Answer(0.0, note=too_large(test.guardrail.metric))
     entered = [arm for arm in arms if arm.n >= MIN_CANDIDATE]
     if note := burn_in("the candidate", entered, least=BURN_IN):
         return _Answer(0.0, note=note)
@@ -129,12 +144,17 @@ def _judge_mean(test: Test, limit: float, arms: Sequence[Arm]) -> _Answer:
         return _Answer(0.0, note=_CONSTANT)
     deviation = sqrt(max(arm.variance for arm in entered))
     mei = smallest_harm(test) * (abs(limit) or deviation)
-    return _Answer(normal_mixture(score.score, score.info, mei=mei), score.deff)
+    log_e = normal_mixture(score.score, score.info, mei=mei)
+    if not isfinite(log_e):
+        return _Answer(0.0, note=too_far_apart(test.guardrail.metric))
+    return _Answer(log_e, score.deff)
 
 
 def _is_binary(means: Means) -> bool:
     """Return whether every value is 0 or 1, of which the sums are a sure sign."""
     return all(
-        arm.cell.origin == 0 and isclose(sum(arm.cell.x), arm.cell.xx, rel_tol=1e-12)
+        arm.cell.origin == 0
+        and arm.is_weighable
+        and isclose(sum(arm.cell.x), arm.cell.xx, rel_tol=1e-12)
         for arm in (*means.control, *means.candidate)
     )

@@ -1,15 +1,18 @@
 """Weigh means and common proportions by the normal mixture."""
 
 from collections.abc import Sequence
-from math import fsum, sqrt
+from math import isfinite, isnan, sqrt
 
 from flipback.analysis._strata import Means
 from flipback.analysis._weighed import (
     Engine,
     Weighed,
+    finite,
     harm_of,
     margin_of,
     smallest_harm,
+    too_far_apart,
+    too_large,
     two_sided,
 )
 from flipback.analysis._weights import Test
@@ -41,7 +44,7 @@ def weigh_means(
     test: Test, means: Means, *, alpha: float, least_deff: float
 ) -> Weighed:
     """Weigh one guardrail on a mean; what is missing is said in the note."""
-    note = _missing(means)
+    note = _unweighable(test, means) or _missing(means)
     if note:
         return _undecided(means, note)
     score = stratified_score(
@@ -53,9 +56,12 @@ def weigh_means(
     mei = smallest_harm(test) * _scale(means.pairs)
     if score is None or not mei:
         return _undecided(means, "all observations of both arms have the same value")
+    log_e = normal_mixture(score.score, score.info, mei=mei)
+    if not isfinite(log_e):
+        return _undecided(means, too_far_apart(test.guardrail.metric))
     return Weighed(
         engine=Engine.NORMAL_MIXTURE,
-        log_e=normal_mixture(score.score, score.info, mei=mei),
+        log_e=log_e,
         control_n=count(means.control),
         candidate_n=count(means.candidate),
         control_value=score.control_value,
@@ -72,9 +78,13 @@ def count(arms: Sequence[Arm]) -> int:
 
 
 def pooled_mean(arms: Sequence[Arm]) -> float | None:
-    """Return the plain mean over strata, None without observations."""
-    total = count(arms)
-    return fsum(arm.mean * arm.n for arm in arms) / total if total else None
+    """Return the plain mean over strata, None without observations or if infinite."""
+    return finite(_mean(arms)) if arms else None
+
+
+def all_weighable(arms: Sequence[Arm]) -> bool:
+    """Return whether nothing that is computed of these arms can overflow."""
+    return all([arm.is_weighable for arm in arms])
 
 
 def burn_in(who: str, arms: Sequence[Arm], *, least: int) -> str:
@@ -89,6 +99,11 @@ def burn_in(who: str, arms: Sequence[Arm], *, least: int) -> str:
             f"buckets, {MIN_BUCKETS} are needed"
         )
     return ""
+
+
+def _unweighable(test: Test, means: Means) -> str:
+    weighable = all_weighable(means.control) and all_weighable(means.candidate)
+    return "" if weighable else too_large(test.guardrail.metric)
 
 
 def _missing(means: Means) -> str:
@@ -135,7 +150,10 @@ def _mean(arms: Sequence[Arm]) -> float:
 def _deviation(arms: Sequence[Arm]) -> float:
     """Return the standard deviation about the common mean."""
     mean = _mean(arms)
-    total = sum([arm.n * (arm.variance + (arm.mean - mean) ** 2) for arm in arms])
+    away = [arm.mean - mean for arm in arms]
+    total = sum(
+        [arm.n * (arm.variance + d * d) for arm, d in zip(arms, away, strict=True)]
+    )
     return sqrt(total / count(arms))
 
 
@@ -147,10 +165,12 @@ def _interval(
     plain: Score | None = score
     if margin_of(test.guardrail):
         plain = stratified_score(pairs, harm=harm, least_deff=score.deff)
-    if plain is None:
+    if plain is None or not plain.info:
         return None
     estimate = harm * plain.score / plain.info
     away = half_width(plain.info, mei=mei, log_threshold=two_sided(alpha))
+    if not isfinite(estimate) or isnan(away):
+        return None
     return Interval(low=estimate - away, high=estimate + away)
 
 

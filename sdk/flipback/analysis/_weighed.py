@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from math import log
+from math import isfinite, log
 
 from flipback.analysis._weights import Test
 from flipback.assignment import EVERYBODY
@@ -28,6 +28,7 @@ class Weighed:
     """What one engine says at one look; without enough evidence log E is 0.
 
     Attributes:
+        log_e: Finite, always.
         breached_by_control: Whether control is proven to breach the same limit.
     """
 
@@ -42,6 +43,27 @@ class Weighed:
     strata: int = 0
     note: str = ""
     breached_by_control: bool = False
+
+
+def too_large(metric: str) -> str:
+    """Return the note of a metric whose sums are no numbers that can be weighed."""
+    return (
+        f"a value of {metric} is too large to weigh; record it in another unit and "
+        "begin a new attempt"
+    )
+
+
+def too_far_apart(metric: str) -> str:
+    """Return the note of a metric whose evidence overflows, though its sums do not."""
+    return (
+        f"the values of {metric} are too small or too far apart to weigh; record them "
+        "in another unit and begin a new attempt"
+    )
+
+
+def finite(value: float | None) -> float | None:
+    """Return a value to be shown, None if there is no finite one."""
+    return value if value is not None and isfinite(value) else None
 
 
 def harm_of(guardrail: Guardrail) -> Harm:
@@ -67,4 +89,4 @@ def smallest_harm(test: Test) -> float:
 
 def two_sided(alpha: float) -> float:
     """Return the log threshold of each of the two tests that bound an interval."""
-    return log(2 / alpha)
+    return log(2) - log(alpha)

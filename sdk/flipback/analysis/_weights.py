@@ -35,27 +35,36 @@ def tests_of(plan: RolloutPlan) -> tuple[Test, ...]:
         for place, guardrail in enumerate(plan.guardrails)
         for cohort in plan.watched(guardrail)
     ]
-    weights = {on_fail: _halves(planned, on_fail) for on_fail in OnFail}
+    shares = {on_fail: _Shares.of(planned, on_fail) for on_fail in OnFail}
     return tuple(
-        test._replace(
-            weight=test.guardrail.importance
-            * weights[test.guardrail.on_fail][test.cohort == EVERYBODY]
-        )
+        test._replace(weight=shares[test.guardrail.on_fail].weight_of(test))
         for test in planned
     )
 
 
-def _halves(planned: Sequence[Test], on_fail: OnFail) -> tuple[float, float]:
-    """Return the weight per unit of importance of cohorts, and of the aggregate."""
-    of_cohorts = of_everybody = 0.0
-    for test in planned:
-        if test.guardrail.on_fail is on_fail:
-            if test.cohort == EVERYBODY:
-                of_everybody += test.guardrail.importance
-            else:
-                of_cohorts += test.guardrail.importance
-    if not of_everybody:
-        return (0.0, 0.0)
-    if not of_cohorts:
-        return (0.0, 1 / of_everybody)
-    return (0.5 / of_cohorts, 0.5 / of_everybody)
+class _Shares(NamedTuple):
+    """How one process divides its alpha, by importance relative to the largest.
+
+    Relative importances add up without overflow, however large they were written.
+    """
+
+    largest: float = 1.0
+    of_everybody: float = 0.0
+    of_cohorts: float = 0.0
+
+    @classmethod
+    def of(cls, planned: Sequence[Test], on_fail: OnFail) -> "_Shares":
+        tests = [test for test in planned if test.guardrail.on_fail is on_fail]
+        largest = max([test.guardrail.importance for test in tests], default=1.0)
+        totals = {True: 0.0, False: 0.0}
+        for test in tests:
+            totals[test.cohort == EVERYBODY] += test.guardrail.importance / largest
+        return cls(largest, totals[True], totals[False])
+
+    def weight_of(self, test: Test) -> float:
+        """Return a test's share; 0 by underflow, if others matter so much more."""
+        relative = test.guardrail.importance / self.largest
+        if not self.of_cohorts:
+            return relative / self.of_everybody
+        half = self.of_everybody if test.cohort == EVERYBODY else self.of_cohorts
+        return relative / half / 2

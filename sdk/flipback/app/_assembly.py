@@ -17,7 +17,7 @@ from flipback.control import (
 )
 from flipback.errors import StoreError
 from flipback.ports import Clock, EvidenceStore, FlagService, FlagWriter
-from flipback.routing import Faults, InFlight, Keyring, Recorder
+from flipback.routing import EpochBook, Faults, InFlight, Keyring, Recorder
 from flipback.stores import FileLedger
 from flipback.telemetry import CallTracer, EventLog
 
@@ -70,6 +70,7 @@ class Assembly:
     in_flight: InFlight
     flusher: Flusher
     guard: GuardrailEvaluator
+    epochs: dict[str, EpochBook]
     secret: Secret
     keyring: Keyring
     tracer: CallTracer
@@ -111,6 +112,7 @@ def assemble(
     name = secrets.token_hex(8)
     secret = Secret(os.environ.get(SECRET_VARIABLE, ""), ground.store)
     recorder = Recorder(writer=name, plans=ground.plans, due=due)
+    epochs: dict[str, EpochBook] = {}
     flusher = Flusher(recorder, ground.store, ground.faults)
     return Assembly(
         settings=settings,
@@ -120,7 +122,8 @@ def assemble(
         recorder=recorder,
         in_flight=InFlight(),
         flusher=flusher,
-        guard=GuardrailEvaluator(ground, killswitch, flusher),
+        guard=GuardrailEvaluator(ground, killswitch, flusher, epochs),
+        epochs=epochs,
         secret=secret,
         keyring=Keyring(secret.get, clock),
         tracer=CallTracer(settings.telemetry),

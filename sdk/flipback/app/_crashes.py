@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from flipback.app._assembly import Assembly
-from flipback.assignment import EVERYBODY
-from flipback.exposure import BUCKETS, EXPOSURE, CellKey, LateOutcome
+from flipback.exposure import EXPOSURE, LateOutcome
 from flipback.plan import ERROR
 from flipback.routing import LIFETIME
 from flipback.stores import SUFFIX, Flights, LostCall, lost_calls
@@ -24,6 +23,7 @@ class CrashWatch:
         self._assembly = assembly
         self._folder: Path = assembly.settings.ledger.with_suffix(SUFFIX)
         self._flights: Flights | None = None
+        self._booked: set[Path] = set()
 
     def open(self, process_id: str) -> None:
         """Start marking; where no file can be made, crashes are not counted."""
@@ -51,11 +51,22 @@ class CrashWatch:
     def book(self) -> None:
         """Book the calls of dead processes; a file goes once the store has them."""
         for path in sorted(self._folder.glob(f"*{SUFFIX}")):
+            try:
+                self._book_file(path)
+            except Exception as error:  # noqa: BLE001 - the next file may be whole
+                self._assembly.ground.faults.note("*", f"crash at {path}", error)
+
+    def _book_file(self, path: Path) -> None:
+        if path not in self._booked:
             lost = lost_calls(path)
-            if lost is None or not all(self._book(call) for call in lost):
-                continue
-            if self._assembly.flusher.flush():
-                path.unlink(missing_ok=True)
+            if lost is None:
+                return
+            for call in lost:
+                self._book(call)
+            self._booked.add(path)
+        if self._assembly.flusher.flush():
+            path.unlink(missing_ok=True)
+            self._booked.discard(path)
 
     def _book(self, call: LostCall) -> bool:
         """Count one lost call; False where this process does not know its plan."""
@@ -67,31 +78,14 @@ class CrashWatch:
         )
         recorder = self._assembly.recorder
         is_event = ERROR in plan.events
+        expires_at = (self._assembly.ground.clock.now() + LIFETIME).timestamp()
         # Its exposure may have died unflushed; counting it here as well keeps the
         # failed among the exposed.
-        exposed = not is_event or recorder.late(self._outcome(call, EXPOSURE, is_event))
-        return exposed and recorder.late(self._outcome(call, ERROR, is_event))
-
-    def _outcome(self, call: LostCall, metric: str, is_event: bool) -> LateOutcome:  # noqa: FBT001 - private
-        now = self._assembly.ground.clock.now()
-        return LateOutcome(
-            decision_id=call.decision_id,
-            metric=metric,
-            expires_at=(now + LIFETIME).timestamp(),
-            keys=tuple(
-                CellKey(
-                    call.route,
-                    call.attempt,
-                    call.epoch,
-                    call.rule,
-                    0,
-                    metric,
-                    cohort,
-                    call.variant,
+        return all(
+            recorder.late(
+                LateOutcome.of(
+                    call, metric, 1.0, expires_at=expires_at, is_event=is_event
                 )
-                for cohort in (EVERYBODY, *call.cohorts)
-            ),
-            bucket=call.subject % BUCKETS,
-            value=1.0,
-            subject=call.subject if is_event else None,
+            )
+            for metric in ((EXPOSURE, ERROR) if is_event else (ERROR,))
         )

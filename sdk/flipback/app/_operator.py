@@ -6,18 +6,19 @@ import socket
 import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 from flipback.analysis import Analysis, analyze
 from flipback.app._assembly import forced, lay_ground
 from flipback.app._open import open_flags
-from flipback.assignment import Reason
+from flipback.assignment import EVERYBODY, Reason
 from flipback.config import Settings
 from flipback.control import Ground, KillReport, KillSwitch, SystemClock
 from flipback.errors import ConfigError, FlagWriteError, StoreError
+from flipback.exposure import EXPOSURE, Evidence
 from flipback.latch import Latch, merge_all
-from flipback.plan import RolloutPlan
+from flipback.plan import BUILT_IN_METRICS, RolloutPlan
 from flipback.ports import (
     Clock,
     FlagRef,
@@ -31,6 +32,7 @@ from flipback.ports import (
 ALIVE_S = 5.0
 _POLL_S = 0.02
 _AT_ONCE = 32
+_TELLING = 100  # exposures; before, an outcome may just not be there yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +46,12 @@ class RouteStatus:
         flag: What the flag service offers, None if it cannot be read.
         analysis: What the evidence says: of a killed route, what it said before the
             kill. None if it cannot be read.
-        processes: Processes of this host that run the route.
+        processes: Processes of this host that run the route, None if the store,
+            which knows them, cannot be read.
         problems: What could not be read, one sentence each.
+        unobserved: Guarded metrics of which the candidate, exposed often enough, has
+            no observation at all; a misspelled name guards nothing.
+        exposures: How often the candidate was exposed.
     """
 
     plan: RolloutPlan
@@ -53,13 +59,37 @@ class RouteStatus:
     override: Reason | None
     flag: FlagState | None
     analysis: Analysis | None
-    processes: tuple[ProcessRecord, ...]
+    processes: tuple[ProcessRecord, ...] | None
     problems: tuple[str, ...]
+    unobserved: tuple[str, ...] = ()
+    exposures: int = 0
 
     @property
     def acknowledged(self) -> int:
-        """Return how many processes obey the latch."""
-        return _acknowledged(self.processes, self.latch)
+        """Return how many processes are known to obey the latch."""
+        return _acknowledged(self.processes or (), self.latch)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kill(KillReport):
+    """What a kill reached, and whether the processes that run are known.
+
+    Attributes:
+        counted: The store could be read; else `processes` and `acknowledged` say
+            nothing.
+    """
+
+    counted: bool = False
+
+    @property
+    def recorded(self) -> bool:
+        """Return whether anything of flipback has it, so that others will obey."""
+        return self.durable or self.stored
+
+    @property
+    def obeyed(self) -> bool:
+        """Return whether every process that runs is known to obey."""
+        return self.stored and self.counted and self.acknowledged >= self.processes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,11 +100,14 @@ class Release:
         latch: The latch now.
         refused: Why nothing was released; empty where it was.
         stored: The store has it, so that running processes obey.
+        flag: What the flag service offers after the release; None if nothing was
+            released, or it cannot be read.
     """
 
     latch: Latch
     refused: str = ""
     stored: bool = False
+    flag: FlagState | None = None
 
 
 class Operator:
@@ -102,7 +135,7 @@ class Operator:
 
     def kill(
         self, routes: Iterable[str], *, reason: str, actor: str, wait_s: float
-    ) -> Sequence[KillReport]:
+    ) -> Sequence[Kill]:
         """Kill routes side by side, and then wait for acknowledgements.
 
         Args:
@@ -141,17 +174,13 @@ class Operator:
         if now.held:
             refused = f"{route} was killed meanwhile: trip {now.trip} holds it"
             return Release(latch=now, refused=refused, stored=stored)
-        return Release(latch=released, stored=stored)
+        return Release(latch=released, stored=stored, flag=self._offered(route))
 
     def _status(self, plan: RolloutPlan) -> RouteStatus:
         standing = self._killswitch.switches[plan.route].standing
-        problems: list[str] = [
-            detail
-            for (where, _), detail in self._ground.faults.details().items()
-            if where in {"*", plan.route}
-        ]
-        flag = analysis = None
-        processes: tuple[ProcessRecord, ...] = ()
+        latch = self._killswitch.latch(plan.route)
+        problems = self._faults(plan.route)
+        flag = evidence = processes = None
         try:
             flag = self._flag(plan)
         except FlagWriteError as error:
@@ -159,22 +188,38 @@ class Operator:
         try:
             processes = self._running(plan.route)
             # A held trip has no evidence of its own; what led to it explains it.
-            trip = standing.trip - self._killswitch.latch(plan.route).held
             evidence = self._ground.store.evidence(
-                plan.route, attempt=standing.attempt, trip=trip
+                plan.route, attempt=standing.attempt, trip=standing.trip - latch.held
             )
-            analysis = analyze(plan, evidence)
         except StoreError as error:
-            problems.append(f"store: {error}")
+            if not any(str(error) in problem for problem in problems):
+                problems.append(f"store: {error}")
+        exposures = 0 if evidence is None else _observed(plan, evidence, EXPOSURE)
         return RouteStatus(
             plan=plan,
-            latch=self._killswitch.latch(plan.route),
+            latch=latch,
             override=standing.override,
             flag=flag,
-            analysis=analysis,
+            analysis=None if evidence is None else analyze(plan, evidence),
             processes=processes,
             problems=tuple(dict.fromkeys(problems)),
+            unobserved=() if evidence is None else _unobserved(plan, evidence),
+            exposures=exposures,
         )
+
+    def _faults(self, route: str) -> list[str]:
+        return [
+            detail
+            for (where, _), detail in self._ground.faults.details().items()
+            if where in {"*", route}
+        ]
+
+    def _offered(self, route: str) -> FlagState | None:
+        plan = self._ground.plans.get(route)
+        try:
+            return None if plan is None else self._flag(plan)
+        except FlagWriteError:
+            return None
 
     def _flag(self, plan: RolloutPlan) -> FlagState | None:
         writer = self._ground.writer
@@ -207,31 +252,61 @@ class Operator:
 
     def _acknowledged(
         self, reports: Sequence[KillReport], wait_s: float
-    ) -> Sequence[KillReport]:
+    ) -> Sequence[Kill]:
         """Wait until all obey or the time is up; say how many do."""
         tick = self._ground.clock.monotonic
         until = tick() + wait_s
         pause = threading.Event()
         counted = [self._counted(report) for report in reports]
-        while tick() < until and any(_waits(report) for report in counted):
+        while tick() < until and any(map(_waits, counted)):
             pause.wait(_POLL_S)
-            counted = [self._counted(report) for report in reports]
+            counted = [self._counted(report) for report in counted]
         return counted
 
-    def _counted(self, report: KillReport) -> KillReport:
+    def _counted(self, report: KillReport) -> Kill:
         try:
             running = self._running(report.latch.route)
         except StoreError:
-            return report
-        return replace(
-            report,
-            processes=len(running),
-            acknowledged=_acknowledged(running, report.latch),
-        )
+            return _kill(report, None)
+        return _kill(report, running)
 
 
-def _waits(report: KillReport) -> bool:
-    return report.acknowledged < report.processes
+def _kill(report: KillReport, running: Sequence[ProcessRecord] | None) -> Kill:
+    return Kill(
+        latch=report.latch,
+        durable=report.durable,
+        stored=report.stored,
+        flag=report.flag,
+        problem=report.problem,
+        processes=len(running or ()),
+        acknowledged=_acknowledged(running or (), report.latch),
+        counted=running is not None,
+    )
+
+
+def _waits(kill: Kill) -> bool:
+    return kill.acknowledged < kill.processes
+
+
+def _unobserved(plan: RolloutPlan, evidence: Evidence) -> tuple[str, ...]:
+    """Return metrics that the application was to record and never has."""
+    if _observed(plan, evidence, EXPOSURE) < _TELLING:
+        return ()
+    metrics = dict.fromkeys(guardrail.metric for guardrail in plan.guardrails)
+    return tuple(
+        metric
+        for metric in metrics
+        if metric not in BUILT_IN_METRICS and not _observed(plan, evidence, metric)
+    )
+
+
+def _observed(plan: RolloutPlan, evidence: Evidence, metric: str) -> int:
+    """Return how many observations of the candidate there are."""
+    return sum(
+        cell.total_n
+        for key, cell in evidence.cells.items()
+        if (key.metric, key.cohort, key.variant) == (metric, EVERYBODY, plan.candidate)
+    )
 
 
 def _acknowledged(processes: Iterable[ProcessRecord], latch: Latch) -> int:

@@ -4,26 +4,19 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Self, cast
 
 from typing_extensions import override
 
 from flipback.app._assembly import Assembly, assemble
+from flipback.app._routes import Routes
 from flipback.app._runtime import Runtime
-from flipback.config import Settings, find_config, load_settings, variant_named_by
+from flipback.config import Settings, find_config, load_settings
 from flipback.control import GuardrailEvaluator, SystemClock
-from flipback.errors import FlagWriteError, RouteError
-from flipback.plan import RolloutPlan, nearest
-from flipback.ports import Clock, FlagRef
-from flipback.routing import (
-    Decider,
-    EpochBook,
-    FlagReader,
-    Parts,
-    Route,
-    Variant,
-    not_a_value,
-)
+from flipback.errors import RouteError
+from flipback.plan import nearest
+from flipback.ports import Clock
+from flipback.routing import Route, not_a_value
 from flipback.routing._route import P, R
 
 
@@ -44,8 +37,7 @@ class Router:
             settings, clock or SystemClock(), due=self._due
         )
         self._runtime = Runtime(self._assembly)
-        self._routes: dict[str, Route[..., Any]] = {}
-        self._parts: dict[str, Parts] = {}
+        self._routes = Routes(self._assembly, ready=self._runtime.ready)
 
     @classmethod
     def from_config(
@@ -82,15 +74,14 @@ class Router:
                 validation error: passed on, and held against no variant.
 
         Raises:
-            RouteError: No plan is about such a route.
+            RouteError: No plan is about such a route, or it was asked for before
+                with other `expected` exceptions.
         """
         plan = self._assembly.ground.plans.get(name)
         if plan is None:
             raise RouteError(self._unknown(name))
-        if name not in self._routes:
-            self._routes[name] = self._build(plan, expected)
         # The annotation at the call says what P and R are; here nobody knows.
-        return cast("Route[P, R]", self._routes[name])
+        return cast("Route[P, R]", self._routes.route(plan, expected))
 
     def record(self, receipt: str, metric: str, value: float) -> bool:
         """Attach a late outcome to the decision that a receipt names; never raises.
@@ -117,8 +108,7 @@ class Router:
         Raises:
             RouteError: A route has no function for control; nothing is started.
         """
-        for route in self._routes.values():
-            self._check_variants(route)
+        self._routes.check()
         self._runtime.start()
 
     def stop(self) -> None:
@@ -160,79 +150,6 @@ class Router:
         hint = nearest(name, plans, otherwise="add a plan for it")
         return f"no plan is about route {name!r}, only {known}; {hint}"
 
-    def _build(
-        self, plan: RolloutPlan, expected: tuple[type[Exception], ...]
-    ) -> Route[..., Any]:
-        variants: dict[str, Variant[..., Any]] = {}
-        assembly = self._assembly
-        provider = assembly.binding.provider_name
-        parts = Parts(
-            plan=plan,
-            metrics=plan.metrics,
-            recorder=assembly.recorder,
-            in_flight=assembly.in_flight,
-            epochs=EpochBook(
-                plan,
-                provider=f"{provider} {assembly.flags.version}",
-                versions=lambda: (
-                    _version(variants, plan.control),
-                    _version(variants, plan.candidate),
-                ),
-                opened=assembly.recorder.opened,
-                clock=assembly.ground.clock,
-            ),
-            keyring=assembly.keyring,
-            tracer=assembly.tracer,
-            events=assembly.ground.events,
-            faults=assembly.ground.faults,
-            clock=assembly.ground.clock,
-            flag_variants=self._flag_variants(plan),
-        )
-        self._parts[plan.route] = parts
-        decider = Decider(
-            parts,
-            switch=assembly.killswitch.switches[plan.route],
-            reader=FlagReader(plan, assembly.binding.client),
-            provider=provider,
-            registered=variants,
-            ready=self._runtime.ready,
-        )
-        return Route(parts, decider, variants, expected=expected)
-
-    def _flag_variants(self, plan: RolloutPlan) -> frozenset[str]:
-        """Return the flag's variants as the plan names them; empty if not known."""
-        writer = self._assembly.ground.writer
-        if writer is None:
-            return frozenset()
-        try:
-            state = writer.read(FlagRef(key=plan.flag))
-        except FlagWriteError as error:
-            self._assembly.ground.faults.note(plan.route, "flag unreadable", error)
-            return frozenset()
-        named = (variant_named_by(plan, value) for value in state.variants.values())
-        return frozenset(filter(None, named))
-
-    def _check_variants(self, route: Route[..., Any]) -> None:
-        """Say before the first call what no call could say as clearly.
-
-        Raises:
-            RouteError: Control has no function.
-        """
-        plan, registered = route.plan, route.variants
-        if plan.control not in registered:
-            raise RouteError(
-                f"route {plan.route!r} has no function for control {plan.control!r}; "
-                f"register one with @route.variant({plan.control!r})"
-            )
-        known = self._parts[plan.route].flag_variants | {plan.candidate}
-        for name in sorted(known - registered.keys()):
-            self._assembly.ground.faults.note(
-                plan.route,
-                f"variant {name!r} has no function",
-                f"subjects who get it from flag {plan.flag!r} are served control; "
-                f"register it with @route.variant({name!r})",
-            )
-
     def _record(self, receipt: str, metric: str, value: float) -> str:
         """Book a late outcome; return why not, or an empty string."""
         if self._runtime.stopped:
@@ -247,11 +164,4 @@ class Router:
             return f"no guardrail or hypothesis names it; the plan knows {known}"
         if problem := not_a_value(value):
             return problem
-        if ticket.route not in self._parts:
-            self.route(ticket.route)
-        taken = self._parts[ticket.route].late(ticket, metric, float(value))
-        return "" if taken else "recorded before, not compared, or too many wait"
-
-
-def _version(variants: Mapping[str, Variant[..., Any]], name: str) -> str:
-    return variants[name].version if name in variants else "unregistered"
+        return self._routes.parts(plan).late(ticket, metric, float(value))

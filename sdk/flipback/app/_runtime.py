@@ -9,6 +9,7 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from enum import Enum, auto
 
 from flipback.app._assembly import Assembly
@@ -22,12 +23,17 @@ from flipback.ports import ProcessRecord
 
 logger = logging.getLogger("flipback")
 PULSE_S = 0.15
+PATIENCE_S = 0.1
 _BEAT_S = 1.0
+_STOP_S = 5.0
+_DAY_S = 86_400.0
+_RETRIED = timedelta(days=7)
 _EVERY_EXPOSURE_UNTIL = 100
 
 
 class _State(Enum):
     NEW = auto()
+    STARTING = auto()
     RUNNING = auto()
     STOPPED = auto()
 
@@ -45,6 +51,8 @@ class Runtime:
         self._assembly = assembly
         self._lock = threading.Lock()
         self._state = _State.NEW
+        self._started = threading.Event()
+        self._pruned_at: float | None = None
         self._acknowledged: Mapping[str, int] = {}
         self._process = _identify()
         self._crashes = CrashWatch(assembly)
@@ -59,19 +67,44 @@ class Runtime:
         return self._state is _State.STOPPED
 
     def ready(self) -> None:
-        """Start on the first call; later ones cost an attribute access."""
-        if self._state is _State.NEW:
-            self.start()
+        """Start on the first call, which waits a moment; control serves until then."""
+        if self._state is _State.NEW and self._is_first():
+            threading.Thread(
+                target=self._start, name="flipback-start", daemon=True
+            ).start()
+            self._started.wait(PATIENCE_S)
 
     def start(self) -> None:
         """Read the latches, bind the provider and start the threads; idempotent."""
+        if self._is_first():
+            self._start()
+        self._started.wait()
+
+    def _is_first(self) -> bool:
         with self._lock:
-            if self._state is not _State.NEW:
-                return
+            first = self._state is _State.NEW
+            if first:
+                self._state = _State.STARTING
+        return first
+
+    def _start(self) -> None:
+        try:
             assembly = self._assembly
             assembly.binding.start(lambda error: self._note("flag provider", error))
             bounded(self._read_store)
             self._crashes.open(self._process.id)
+            # A process that dies in its first call never comes to a look of its own.
+            bounded(self._gather)
+            self._run()
+        except Exception as error:  # noqa: BLE001 - not started, control serves
+            self._note("not started", error)
+        finally:
+            self._started.set()
+
+    def _run(self) -> None:
+        with self._lock:
+            if self._state is not _State.STARTING:
+                return
             self._state = _State.RUNNING
             self._pulse = self._repeater("pulse", self._obey, PULSE_S)
             self._heart = self._repeater("heart", self._beat, _BEAT_S)
@@ -81,8 +114,11 @@ class Runtime:
 
     def stop(self) -> None:
         """Flush and let go of everything; from now on control serves."""
+        if self._state is _State.STARTING:
+            self._started.wait(_STOP_S)
         with self._lock:
             before, self._state = self._state, _State.STOPPED
+        self._started.set()
         if before is _State.STOPPED:
             return
         for repeater in filter(None, (self._evidence, self._heart, self._pulse)):
@@ -107,8 +143,9 @@ class Runtime:
     def after_fork(self) -> None:
         """Begin anew in the child: threads, counts and locks belong to the parent."""
         self._lock = threading.Lock()
-        if self._state is _State.RUNNING:
+        if self._state is not _State.STOPPED:
             self._state = _State.NEW
+        self._started = threading.Event()
         self._process = _identify()
         self._acknowledged = {}
         self._pulse = self._heart = self._evidence = None
@@ -176,11 +213,26 @@ class Runtime:
             self._note("secret unreadable", error)
 
     def _gather(self) -> None:
+        """Bring evidence in and look at it; what the dead left comes with the next."""
         self._crashes.book()
         if self._assembly.settings.guard.run is GuardRun.MANUAL:
             self._assembly.flusher.flush()
         else:
             self._assembly.guard.watch()
+        self._prune()
+
+    def _prune(self) -> None:
+        """Forget once a day what nobody may still retry."""
+        clock = self._assembly.ground.clock
+        now = clock.monotonic()
+        if self._pruned_at is not None and now - self._pruned_at < _DAY_S:
+            return
+        self._pruned_at = now
+        before = (clock.now() - _RETRIED).timestamp()
+        try:
+            self._assembly.ground.store.prune(before=before)
+        except StoreError as error:
+            self._note("store not pruned", error)
 
     def _leave(self) -> None:
         try:

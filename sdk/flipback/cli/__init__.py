@@ -7,7 +7,13 @@ from collections.abc import Sequence
 from flipback.cli._arguments import Options
 from flipback.cli._exit import MEANING, ExitCode
 from flipback.cli._parser import COMMANDS, build_parser
-from flipback.cli._shell import Shell, complain, warn
+from flipback.cli._shell import (
+    Shell,
+    complain,
+    only_commands_speak,
+    speak_any_encoding,
+    warn,
+)
 from flipback.errors import FlipbackError
 
 
@@ -16,10 +22,16 @@ __all__ = ["MEANING", "ExitCode", "build_parser", "main"]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; nothing is raised at a person."""
+    speak_any_encoding()
     try:
         options = build_parser().parse_args(argv, Options())
     except SystemExit as stop:  # argparse has said why, or printed its help
         return stop.code if isinstance(stop.code, int) else ExitCode.USAGE
+    with only_commands_speak():
+        return _run(options)
+
+
+def _run(options: Options) -> int:
     try:
         code = COMMANDS[options.command].run(options, Shell.of_this_process())
         sys.stdout.flush()

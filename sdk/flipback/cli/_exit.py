@@ -14,6 +14,7 @@ class ExitCode(IntEnum):
     UNACKNOWLEDGED = 5
     REFUSED = 6
     UNAVAILABLE = 7
+    NOT_KILLED = 8
 
 
 MEANING = {
@@ -25,4 +26,5 @@ MEANING = {
     ExitCode.UNACKNOWLEDGED: "killed, but not every process has said that it obeys",
     ExitCode.REFUSED: "nothing was released: another trip holds, or none does",
     ExitCode.UNAVAILABLE: "the store, the ledger or a file cannot be used",
+    ExitCode.NOT_KILLED: "NOT killed: ledger, store and flag could not be written",
 }

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Mapping
+from importlib.metadata import version
 
 from flipback.cli._arguments import Command
 from flipback.cli._exit import MEANING
@@ -30,6 +31,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--config", metavar="FILE", help=_CONFIG)
     parser.add_argument("--json", action="store_true", help=_JSON)
+    parser.add_argument(
+        "--version", action="version", version=f"flipback {version('flipback')}"
+    )
     commands = parser.add_subparsers(
         title="commands", metavar="COMMAND", required=True, dest="command"
     )

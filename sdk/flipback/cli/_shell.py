@@ -1,14 +1,19 @@
 """What a command has around it, and how it speaks."""
 
+import contextlib
 import getpass
+import io
 import json
+import logging
 import os
 import shlex
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from typing_extensions import override
 
 from flipback.cli._exit import ExitCode
 from flipback.config import find_config
@@ -48,26 +53,72 @@ def whoami() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
+def plain(text: str) -> str:
+    """Return text on one line that a terminal shows and does not obey."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode()
+        for char in text
+    )
+
+
+def say(text: str) -> None:
+    """Print one line."""
+    print(plain(text))
+
+
 def say_json(value: object) -> None:
-    """Print one JSON value."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    """Print one JSON value, in ASCII: every terminal and pipe can take that."""
+    print(json.dumps(value, indent=2, allow_nan=False))
 
 
 def warn(text: str) -> None:
     """Say something on standard error, each line marked as ours."""
     for line in text.splitlines():
-        print(f"flipback: {line}", file=sys.stderr)
+        print(f"flipback: {plain(line)}", file=sys.stderr)
 
 
 def complain(error: Exception, *, as_json: bool) -> ExitCode:
     """Say on standard error what went wrong; return the exit code for it."""
     code = ExitCode.USAGE if isinstance(error, ConfigError) else ExitCode.UNAVAILABLE
-    warn(str(error))
+    text = "\n".join([str(error), *getattr(error, "__notes__", ())])
+    warn(text)
     if as_json:
-        say_json({"exit": int(code), "error": str(error)})
+        say_json({"exit": int(code), "error": text})
     return code
 
 
 def release_command(route: str, trip: int) -> str:
     """Return the command that releases exactly this trip."""
     return f"flipback release {shlex.quote(route)} --trip {trip} --reason '...'"
+
+
+def speak_any_encoding() -> None:
+    """Show what the terminal's encoding lacks as an escape instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+@contextlib.contextmanager
+def only_commands_speak() -> Generator[None]:
+    """Keep the library's log from a person to whom the command says it already.
+
+    Errors of flag services go on in one line each: that the flag's audit was lost
+    is told nowhere else.
+    """
+    logger, teller = logging.getLogger("flipback"), _Teller(logging.ERROR)
+    propagates, logger.propagate = logger.propagate, False
+    logger.addHandler(teller)
+    try:
+        yield
+    finally:
+        logger.removeHandler(teller)
+        logger.propagate = propagates
+
+
+class _Teller(logging.Handler):
+    """Says what is logged as a command says it, without traceback."""
+
+    @override
+    def emit(self, record: logging.LogRecord) -> None:
+        warn(record.getMessage())

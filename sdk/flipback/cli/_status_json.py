@@ -3,12 +3,13 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 
 from flipback.analysis import Analysis
 from flipback.app import RouteStatus
 from flipback.cli._shell import release_command
 from flipback.control import culprits, describe
-from flipback.ports import SCALE, FlagState
+from flipback.ports import SCALE, FlagState, ProcessRecord
 from flipback.verdict import Finding, Verdict
 
 
@@ -22,28 +23,25 @@ def status_json(route: RouteStatus) -> Json:
         "route": plan.route,
         "control": plan.control,
         "candidate": plan.candidate,
-        "flag": None if route.flag is None else _flag(route.flag),
+        "flag": None if route.flag is None else flag_json(route.flag),
         "serves_control_because": route.override,
         "latch": {
             **asdict(latch),
             "release": release_command(plan.route, latch.trip) if latch.held else None,
         },
-        "processes": [
-            {
-                "id": process.id,
-                "host": process.host,
-                "pid": process.pid,
-                "trip": process.trips.get(plan.route, 0),
-            }
-            for process in route.processes
-        ],
-        "acknowledged": route.acknowledged,
+        "processes": None
+        if route.processes is None
+        else list(map(partial(_process, plan.route), route.processes)),
+        "acknowledged": None if route.processes is None else route.acknowledged,
         "evidence": None if route.analysis is None else _analysis(route.analysis),
+        "exposures": route.exposures,
+        "unobserved": list(route.unobserved),
         "problems": list(route.problems),
     }
 
 
-def _flag(flag: FlagState) -> Json:
+def flag_json(flag: FlagState) -> Json:
+    """Return what a flag offers as JSON values."""
     return {
         "key": flag.ref.key,
         "enabled": flag.enabled,
@@ -51,6 +49,15 @@ def _flag(flag: FlagState) -> Json:
         "default_variant": flag.default_variant,
         "exceptions": list(flag.exceptions),
         "version": flag.version.token,
+    }
+
+
+def _process(route: str, process: ProcessRecord) -> Json:
+    return {
+        "id": process.id,
+        "host": process.host,
+        "pid": process.pid,
+        "trip": process.trips.get(route, 0),
     }
 
 

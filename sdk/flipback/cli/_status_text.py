@@ -1,15 +1,15 @@
 """A route's status for people."""
 
 import math
+import shlex
 from collections.abc import Iterator, Sequence
 
 from flipback.analysis import Analysis
 from flipback.app import RouteStatus
 from flipback.assignment import EVERYBODY, Reason
-from flipback.cli._shell import release_command
-from flipback.config import variant_named_by
+from flipback.cli._offer import offer
+from flipback.cli._shell import plain, release_command
 from flipback.control import culprits, describe
-from flipback.ports import SCALE, FlagState
 from flipback.verdict import Finding, Interval, Verdict
 
 
@@ -25,6 +25,7 @@ _COLUMNS = (
     "log E",
     "verdict",
 )
+_RECORDED = "see whether the application records it under this name"
 _TEXT_COLUMNS = frozenset({"metric", "cohort", "verdict"})
 
 
@@ -32,9 +33,9 @@ def status_text(route: RouteStatus) -> str:
     """Return one route in a few lines and a table of its evidence."""
     return "\n".join(
         [
-            _headline(route),
-            *(f"  {name:<10} {text}" for name, text in _facts(route)),
-            *(f"  {line}" for line in _table(route.analysis)),
+            plain(_headline(route)),
+            *(f"  {name:<10} {plain(text)}" for name, text in _facts(route)),
+            *(f"  {plain(line)}" for line in _table(route.analysis)),
         ]
     )
 
@@ -54,28 +55,13 @@ def _facts(route: RouteStatus) -> Iterator[tuple[str, str]]:
     for problem in route.problems:
         yield "problem", problem
     yield from _evidence(route.analysis)
+    yield from _gaps(route)
 
 
 def _offered(route: RouteStatus) -> str:
-    flag = route.flag
-    if flag is None:
+    if route.flag is None:
         return "unknown: the flag service cannot be read from here"
-    if not flag.enabled:
-        return f"{route.plan.control} to everybody: the flag is off"
-    if not flag.split:
-        return f"{_named(route, flag, flag.default_variant)} to everybody, no split"
-    return ", ".join(
-        f"{_named(route, flag, name)} {100 * weight / SCALE:g} %"
-        for name, weight in flag.split.items()
-    )
-
-
-def _named(route: RouteStatus, flag: FlagState, name: str | None) -> str:
-    """Return the plan's name of a flag's variant, with the flag's own if it differs."""
-    if name is None:
-        return f"{route.plan.control} (the default)"
-    meant = variant_named_by(route.plan, flag.variants.get(name))
-    return name if meant in {None, name} else f"{meant} ({name})"
+    return offer(route.plan, route.flag)
 
 
 def _served(route: RouteStatus) -> str:
@@ -90,7 +76,11 @@ def _served(route: RouteStatus) -> str:
                 "or by the force control file"
             )
         case _:
-            return f"{route.plan.control}: ledger and store cannot both be read"
+            return (
+                f"{route.plan.control} in processes that start now: ledger and store "
+                "cannot both be read; processes that already run go on with what "
+                "they last knew"
+            )
 
 
 def _latch(route: RouteStatus) -> Iterator[tuple[str, str]]:
@@ -105,6 +95,8 @@ def _latch(route: RouteStatus) -> Iterator[tuple[str, str]]:
 
 
 def _processes(route: RouteStatus) -> str:
+    if route.processes is None:
+        return "unknown: the store cannot be read"
     alive = len(route.processes)
     if not alive:
         return "none is running"
@@ -125,6 +117,17 @@ def _evidence(analysis: Analysis | None) -> Iterator[tuple[str, str]]:
         yield "excluded", counts
 
 
+def _gaps(route: RouteStatus) -> Iterator[tuple[str, str]]:
+    """Yield what a person must see to, because nothing else will."""
+    proven = route.analysis is not None and route.analysis.verdict is Verdict.FAIL
+    if proven and not route.latch.held:
+        command = f"flipback kill {shlex.quote(route.plan.route)} --reason '...'"
+        yield "warning", f"harm is proven, but no process has acted: run `{command}`"
+    for metric in route.unobserved:
+        said = f"candidate exposed {route.exposures} times, no `{metric}` observed"
+        yield "warning", f"{said}; {_RECORDED}"
+
+
 def _alarms(analysis: Analysis) -> Iterator[tuple[str, str]]:
     if analysis.verdict is Verdict.FAIL:
         for finding in culprits(analysis):
@@ -139,7 +142,12 @@ def _table(analysis: Analysis | None) -> Sequence[str]:
     """Return the evidence as aligned columns; nothing where there are no findings."""
     if analysis is None or not analysis.findings:
         return []
-    rows = [_COLUMNS, *map(_row, analysis.findings)]
+    failed = analysis.verdict is Verdict.FAIL
+    blamed = culprits(analysis) if failed else ()
+    rows = [
+        _COLUMNS,
+        *(_row(finding, blamed=finding in blamed) for finding in analysis.findings),
+    ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [_line(row, widths) for row in rows]
 
@@ -152,8 +160,9 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> str:
     ).rstrip()
 
 
-def _row(finding: Finding) -> Sequence[str]:
+def _row(finding: Finding, *, blamed: bool) -> Sequence[str]:
     effect = finding.relative_effect
+    verdict = f"{Verdict.FAIL} (blamed)" if blamed else finding.verdict
     note = f": {finding.note}" if finding.note else ""
     return (
         finding.metric,
@@ -165,7 +174,7 @@ def _row(finding: Finding) -> Sequence[str]:
         "-" if effect is None else f"{effect:+.1%}",
         _interval(finding.interval),
         _short(finding.log_e),
-        f"{finding.verdict}{note}",
+        f"{verdict}{note}",
     )
 
 

@@ -1,13 +1,15 @@
 """`flipback check`: name every mistake in configuration, plans and their flags."""
 
 from argparse import ArgumentParser
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from flipback.app._open import open_flags
 from flipback.cli._arguments import Command, Options
 from flipback.cli._exit import ExitCode
-from flipback.cli._shell import Shell, say_json
+from flipback.cli._places import History, kind_of_store, open_places
+from flipback.cli._routes import forced_for_nothing, forced_notes
+from flipback.cli._shell import Shell, say, say_json
 from flipback.config import (
     Note,
     Reading,
@@ -15,10 +17,21 @@ from flipback.config import (
     flag_variant,
     notes_on,
     read_settings,
+    variant_named_by,
 )
 from flipback.errors import ConfigError, FlagProblem, FlagWriteError, Mistake
+from flipback.latch import Latch
 from flipback.plan import RolloutPlan
-from flipback.ports import FlagRef, FlagWriter
+from flipback.ports import FlagRef, FlagState, FlagWriter, PreflightIssue
+
+
+_NO_SPLIT = "no split"  # as flag services call it; nothing else tells such an issue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Flag:
+    state: FlagState
+    issues: Sequence[PreflightIssue]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +45,9 @@ class Checked:
 
 def _declare(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "--offline", action="store_true", help="do not ask the flag service"
+        "--offline",
+        action="store_true",
+        help="check the files alone: no flag service, no store, no ledger",
     )
 
 
@@ -60,22 +75,27 @@ def _check(options: Options, shell: Shell) -> Checked:
     except ConfigError as error:
         return Checked(plans=(), mistakes=error.mistakes, notes=())
     plans = list(zip(reading.settings.plans, reading.files, strict=True))
-    mistakes, notes = list(reading.mistakes), list[str | Note]()
+    mistakes = [*reading.mistakes, *forced_for_nothing(reading, shell)]
+    notes = list[str | Note]()
     for plan, file in plans:
         notes.extend(notes_on(plan, file))
+    notes.extend(forced_notes(reading, shell))
     if options.offline:
-        notes.append("the flag service was not asked")
-    elif plans:
-        _ask_flags(reading, plans, mistakes, notes)
+        mistakes.extend(kind_of_store(reading.settings, shell.clock))
+        notes.append("the flag service was not asked, nor store and ledger opened")
+    else:
+        history = open_places(reading.settings, shell.clock, mistakes)
+        _ask_flags(reading, history, mistakes, notes)
     return Checked(plans=plans, mistakes=mistakes, notes=notes)
 
 
 def _ask_flags(
     reading: Reading,
-    plans: Sequence[tuple[RolloutPlan, str]],
+    history: History,
     mistakes: list[Mistake],
     notes: list[str | Note],
 ) -> None:
+    plans = list(zip(reading.settings.plans, reading.files, strict=True))
     try:
         service = open_flags(reading.settings)
     except ConfigError as error:
@@ -85,23 +105,48 @@ def _ask_flags(
         notes.append("this flag service cannot be written: a kill stays local")
         return
     for plan, file in plans:
-        mistakes.extend(_flag_mistakes(plan, file, service.writer))
+        killed = history.killed(plan.route)
+        flag = _read(plan, file, service.writer, mistakes)
+        if flag is None:
+            continue
+        issues = flag.issues
+        if killed is not None and _as_a_kill_leaves_it(plan, flag.state):
+            issues = [issue for issue in issues if _NO_SPLIT not in issue.problem]
+            notes.append(_killed_note(plan, file, killed, reading))
+        mistakes.extend(check_flag(plan, file, flag.state, issues))
 
 
-def _flag_mistakes(
-    plan: RolloutPlan, file: str, writer: FlagWriter
-) -> Iterator[Mistake]:
+def _read(
+    plan: RolloutPlan, file: str, writer: FlagWriter, mistakes: list[Mistake]
+) -> _Flag | None:
+    """Return the flag, or None and a mistake."""
     ref = FlagRef(key=plan.flag)
     try:
         state = writer.read(ref)
         control = flag_variant(plan, state, plan.control)
         issues = writer.preflight(ref, control=control) if control is not None else ()
-        yield from check_flag(plan, file, state, issues)
     except FlagWriteError as error:
         if error.kind is FlagProblem.NOT_FOUND:
-            yield from check_flag(plan, file, None, ())
+            mistakes.extend(check_flag(plan, file, None, ()))
         else:
-            yield _unreadable(file, error)
+            mistakes.append(_unreadable(file, error))
+        return None
+    return _Flag(state=state, issues=issues)
+
+
+def _as_a_kill_leaves_it(plan: RolloutPlan, flag: FlagState) -> bool:
+    serves = flag.variants.get(flag.default_variant or "")
+    return not flag.split and variant_named_by(plan, serves) == plan.control
+
+
+def _killed_note(plan: RolloutPlan, file: str, latch: Latch, reading: Reading) -> str:
+    scheme, _, location = reading.settings.flags.partition(":")
+    audit = f"{location}.audit.jsonl" if scheme == "flagfile" else "its audit log"
+    when = "after the release" if latch.held else "to go on"
+    return (
+        f"{file}: flag {plan.flag} has no split since the kill of trip {latch.trip}; "
+        f"the one before is in {audit}: put it back by hand {when}"
+    )
 
 
 def _unreadable(file: str, error: FlagWriteError) -> Mistake:
@@ -129,21 +174,21 @@ def _as_json(checked: Checked) -> object:
 
 def _print(checked: Checked) -> None:
     for mistake in checked.mistakes:
-        print(mistake)
+        say(str(mistake))
     for plan, file in checked.plans:
-        print(
+        say(
             f"{file}: route {plan.route}: flag {plan.flag}, {plan.candidate} against "
             f"{plan.control}, {_count(plan.guardrails, 'guardrail')}, "
             f"{_count(plan.declared_cohorts, 'cohort')}"
         )
     for note in checked.notes:
-        print(f"note: {note}")
+        say(f"note: {note}")
     if checked.mistakes:
         files = {mistake.file for mistake in checked.mistakes}
         where = _count(sorted(files), "file")
-        print(f"{_count(checked.mistakes, 'mistake')} in {where}")
+        say(f"{_count(checked.mistakes, 'mistake')} in {where}")
     else:
-        print(f"no mistakes in {_count(checked.plans, 'plan')}")
+        say(f"no mistakes in {_count(checked.plans, 'plan')}")
 
 
 def _count(things: Sequence[object], word: str) -> str:

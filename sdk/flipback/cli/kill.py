@@ -1,19 +1,28 @@
 """`flipback kill`: control serves everybody until a person releases the trip."""
 
 from argparse import ArgumentParser
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Generator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from typing import NoReturn
 
 from flipback.app import Operator
+from flipback.app._operator import Kill
 from flipback.cli._arguments import Command, Options, said, seconds
 from flipback.cli._exit import ExitCode
-from flipback.cli._shell import Shell, release_command, say_json, warn, whoami
+from flipback.cli._kill_text import kill_text
+from flipback.cli._shell import Shell, release_command, say, say_json, warn, whoami
 from flipback.config import Reading, read_settings
-from flipback.control import Delivered, KillReport
+from flipback.control import Delivered
 from flipback.errors import ConfigError, Mistake
 from flipback.plan import Problem, nearest
+
+
+_WITHOUT_CONFIGURATION = (
+    "nothing was killed; to force control without configuration: "
+    "touch flipback.force-control beside the application's flipback.toml, "
+    "or set FLIPBACK_FORCE_CONTROL=* for the application and restart it"
+)
 
 
 def _declare(parser: ArgumentParser) -> None:
@@ -49,23 +58,26 @@ def _declare(parser: ArgumentParser) -> None:
 
 
 def _run(options: Options, shell: Shell) -> ExitCode:
-    reading = read_settings(shell.config(options.config))
+    with _break_glass():
+        reading = read_settings(shell.config(options.config))
     for mistake in reading.mistakes:
         warn(str(mistake))
     routes = _routes(options, reading)
-    with closing(Operator.open(reading.settings, clock=shell.clock)) as operator:
-        reports = operator.kill(
+    with _break_glass():
+        operator = Operator.open(reading.settings, clock=shell.clock)
+    with closing(operator):
+        kills = operator.kill(
             routes,
             reason=options.reason,
             actor=options.actor or whoami(),
             wait_s=options.wait,
         )
     missed = reading.nameless if options.all else ()
-    code = _exit_code(reports, missed)
+    code = _exit_code(kills, missed)
     if options.json:
-        say_json(_as_json(reports, missed, code))
+        say_json(_as_json(kills, missed, code))
     else:
-        _print(reports, missed, reading)
+        _print(kills, missed, reading)
     return code
 
 
@@ -75,6 +87,16 @@ KILL = Command(
     declare=_declare,
     run=_run,
 )
+
+
+@contextmanager
+def _break_glass() -> Generator[None]:
+    """Add to an error what a person can still do at night."""
+    try:
+        yield
+    except ConfigError as error:
+        error.add_note(_WITHOUT_CONFIGURATION)
+        raise
 
 
 def _routes(options: Options, reading: Reading) -> Sequence[str]:
@@ -113,74 +135,47 @@ def _refuse(reading: Reading, option: str, found: Problem) -> NoReturn:
     )
 
 
-def _exit_code(reports: Sequence[KillReport], missed: Sequence[str]) -> ExitCode:
-    """Return the code of the worst that is so; a kill that a crash undoes is worst."""
-    if not all(report.durable for report in reports):
+def _exit_code(kills: Sequence[Kill], missed: Sequence[str]) -> ExitCode:
+    """Return the code of the worst that is so; worst is what looks like a kill."""
+    applied = [kill.flag is Delivered.APPLIED for kill in kills]
+    if not all(kill.recorded or kill.flag is Delivered.APPLIED for kill in kills):
+        return ExitCode.NOT_KILLED
+    if not all(kill.durable for kill in kills):
         return ExitCode.NOT_DURABLE
-    if not all(report.flag is Delivered.APPLIED for report in reports):
+    if not all(applied):
         return ExitCode.LOCAL_ONLY
-    if not all(map(_obeyed, reports)):
+    if not all(kill.obeyed for kill in kills):
         return ExitCode.UNACKNOWLEDGED
     return ExitCode.MISTAKES if missed else ExitCode.OK
 
 
-def _obeyed(report: KillReport) -> bool:
-    return report.stored and report.acknowledged >= report.processes
-
-
-def _as_json(
-    reports: Sequence[KillReport], missed: Sequence[str], code: ExitCode
-) -> object:
+def _as_json(kills: Sequence[Kill], missed: Sequence[str], code: ExitCode) -> object:
     return {
         "exit": int(code),
-        "kills": [
-            {
-                **asdict(report),
-                "release": release_command(report.latch.route, report.latch.trip),
-            }
-            for report in reports
-        ],
+        "kills": list(map(_kill_json, kills)),
         "missed_files": list(missed),
     }
 
 
-def _print(
-    reports: Sequence[KillReport], missed: Sequence[str], reading: Reading
-) -> None:
-    for report in reports:
-        latch = report.latch
-        print(f"{latch.route}: killed by trip {latch.trip}; control serves")
-        print(f"  ledger: {'written' if report.durable else 'NOT WRITTEN'}")
-        print(f"  store: {'written' if report.stored else 'NOT WRITTEN'}")
-        print(f"  flag service: {_flag(report, reading)}")
-        print(f"  processes: {_processes(report)}")
-        if report.problem:
-            print(f"  problem: {report.problem}")
-        print(f"  release it with: {release_command(latch.route, latch.trip)}")
+def _kill_json(kill: Kill) -> object:
+    """Return one kill; how many run is null where that is not known."""
+    latch = kill.latch
+    return {
+        "killed": kill.recorded or kill.flag is Delivered.APPLIED,
+        "latch": asdict(latch),
+        "durable": kill.durable,
+        "stored": kill.stored,
+        "flag": kill.flag,
+        "problem": kill.problem,
+        "processes": kill.processes if kill.counted else None,
+        "acknowledged": kill.acknowledged if kill.counted else None,
+        "release": release_command(latch.route, latch.trip) if kill.recorded else None,
+    }
+
+
+def _print(kills: Sequence[Kill], missed: Sequence[str], reading: Reading) -> None:
+    for kill in kills:
+        for line in kill_text(kill, reading):
+            say(line)
     for file in missed:
-        print(f"NOT KILLED: the route of {file}, which cannot be read; name the route")
-
-
-def _processes(report: KillReport) -> str:
-    if not report.processes:
-        return "none is running"
-    return f"{report.acknowledged} of {report.processes} acknowledged"
-
-
-def _flag(report: KillReport, reading: Reading) -> str:
-    route = report.latch.route
-    if route in reading.unplanned:
-        return "NOT TOLD, the plan of this route cannot be used"
-    planned = [plan.route for plan in reading.settings.plans]
-    if route not in planned:
-        hint = nearest(route, planned, otherwise="check its name")
-        return f"NOT TOLD, NO PLAN NAMES THIS ROUTE; {hint}"
-    match report.flag:
-        case Delivered.APPLIED:
-            return "applied"
-        case Delivered.PENDING:
-            return "NOT APPLIED YET, running processes go on trying"
-        case Delivered.BLOCKED:
-            return "REFUSED, the kill stays local until it is allowed"
-        case Delivered.NO_WRITER:
-            return "NOT TOLD, it cannot be written from here"
+        say(f"NOT KILLED: the route of {file}, which cannot be read; name the route")

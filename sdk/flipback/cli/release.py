@@ -1,14 +1,20 @@
 """`flipback release`: let the flag speak again after exactly this kill."""
 
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict
 
 from flipback.app import Operator, Release
 from flipback.cli._arguments import Command, Options, said, trip_number
 from flipback.cli._exit import ExitCode
-from flipback.cli._shell import Shell, release_command, say_json, warn, whoami
-from flipback.config import read_settings
+from flipback.cli._offer import candidate_percent
+from flipback.cli._routes import not_planned, planned
+from flipback.cli._shell import Shell, release_command, say, say_json, warn, whoami
+from flipback.cli._status_json import flag_json
+from flipback.config import Reading, read_settings
+from flipback.plan import RolloutPlan, nearest
+from flipback.ports import FlagState
 
 
 def _declare(parser: ArgumentParser) -> None:
@@ -48,9 +54,9 @@ def _run(options: Options, shell: Shell) -> ExitCode:
         )
     code = _exit_code(release)
     if options.json:
-        say_json({"exit": int(code), **asdict(release)})
+        say_json(_as_json(release, code))
     else:
-        _print(release)
+        _print(release, reading)
     return code
 
 
@@ -68,15 +74,51 @@ def _exit_code(release: Release) -> ExitCode:
     return ExitCode.OK if release.stored else ExitCode.UNAVAILABLE
 
 
-def _print(release: Release) -> None:
+def _as_json(release: Release, code: ExitCode) -> object:
+    return {
+        "exit": int(code),
+        "latch": asdict(release.latch),
+        "refused": release.refused,
+        "stored": release.stored,
+        "flag": None if release.flag is None else flag_json(release.flag),
+    }
+
+
+def _print(release: Release, reading: Reading) -> None:
     latch = release.latch
     if release.refused:
-        print(f"not released: {release.refused}")
+        say(f"not released: {release.refused}")
         if latch.held:
-            print(f"  held since {latch.at} by {latch.actor}: {latch.reason}")
-            print(f"  release it with: {release_command(latch.route, latch.trip)}")
-        return
-    print(f"{latch.route}: trip {latch.trip} is released; the flag decides again")
-    print("  the kill made the flag serve control: change it there to go on")
+            say(f"  held since {latch.at} by {latch.actor}: {latch.reason}")
+            say(f"  release it with: {release_command(latch.route, latch.trip)}")
+    else:
+        say(f"{latch.route}: trip {latch.trip} is released")
+        for line in _now(release, reading):
+            say(f"  {line}")
+    known = planned(reading)
+    if latch.route not in known:
+        hint = nearest(latch.route, known, otherwise="check its name")
+        say(f"  no such route: {not_planned(latch.route, reading)}; {hint}")
+
+
+def _now(release: Release, reading: Reading) -> Iterator[str]:
+    """Yield what subjects get from now on, as far as the flag tells."""
+    plans = {plan.route: plan for plan in reading.settings.plans}
+    plan, flag = plans.get(release.latch.route), release.flag
+    if plan is not None:
+        yield _offered(plan, flag)
+    for exception in flag.exceptions if flag is not None else ():
+        yield f"the flag has an exception: {exception}"
     if not release.stored:
-        print("  the store could not be written; the ledger of this host has it")
+        yield "the store could not be written; the ledger of this host has it"
+
+
+def _offered(plan: RolloutPlan, flag: FlagState | None) -> str:
+    if flag is None:
+        return "the flag decides again; what it offers cannot be read from here"
+    if percent := candidate_percent(plan, flag):
+        return (
+            f"WARNING: the flag offers {percent} to {plan.candidate} now: "
+            "subjects get it from the next call on"
+        )
+    return f"the flag serves {plan.control}: change it there to go on"

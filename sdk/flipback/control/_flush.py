@@ -2,7 +2,6 @@
 
 import threading
 
-from flipback.errors import StoreError
 from flipback.exposure import Batch
 from flipback.ports import EvidenceStore
 from flipback.routing import Faults, Recorder
@@ -44,7 +43,7 @@ class Flusher:
             return True
         try:
             self._store.flush(self._waiting)
-        except StoreError as error:
+        except Exception as error:  # noqa: BLE001 - other people's stores raise others
             self._faults.note("*", "evidence waits in memory", error)
             return False
         self._waiting = None

@@ -9,11 +9,13 @@ from flipback.assignment import EVERYBODY
 from flipback.control._delivery import KillReport
 from flipback.control._flush import Flusher
 from flipback.control._killswitch import EVALUATOR, Ground, KillSwitch
-from flipback.errors import StoreError
 from flipback.plan import RolloutPlan
 from flipback.ports import Intent
-from flipback.routing import Standing
+from flipback.routing import EpochBook, Standing
 from flipback.verdict import Finding, Verdict
+
+
+_Run = tuple[str, int, int, str | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +40,18 @@ class GuardrailEvaluator:
     second process that proves the same harm makes no second trip.
     """
 
-    def __init__(self, ground: Ground, switch: KillSwitch, flusher: Flusher) -> None:
+    def __init__(
+        self,
+        ground: Ground,
+        switch: KillSwitch,
+        flusher: Flusher,
+        epochs: Mapping[str, EpochBook],
+    ) -> None:
         self._ground = ground
         self._switch = switch
         self._flusher = flusher
-        self._peaks: dict[tuple[str, int, int], Mapping[PeakKey, float]] = {}
+        self._epochs = epochs
+        self._peaks: dict[_Run, Mapping[PeakKey, float]] = {}
 
     def look(self) -> tuple[Look, ...]:
         """Flush, then look at every route once; roll back where harm is proven.
@@ -53,23 +62,33 @@ class GuardrailEvaluator:
         Raises:
             StoreError: The evidence cannot be read; nothing was decided.
         """
-        self._flusher.flush()
-        self._switch.refresh()
+        self._prepare()
         return tuple(map(self._look, self._ground.plans.values()))
 
     def watch(self) -> None:
-        """Look, and note a store that cannot be read; for the background thread."""
-        try:
-            self.look()
-        except StoreError as error:
-            self._ground.faults.note("*", "evidence unreadable", error)
+        """Look at every route, each whatever became of the others, and never raise."""
+        self._prepare()
+        for plan in self._ground.plans.values():
+            try:
+                self._look(plan)
+            except Exception as error:  # noqa: BLE001 - the other routes need a look
+                self._ground.faults.note(plan.route, "no look at the evidence", error)
+
+    def _prepare(self) -> None:
+        self._flusher.flush()
+        self._switch.refresh()
 
     def _look(self, plan: RolloutPlan) -> Look:
         standing = self._switch.switches[plan.route].standing
+        book = self._epochs.get(plan.route)
+        comparison = None if book is None else book.comparison
         evidence = self._ground.store.evidence(
-            plan.route, attempt=standing.attempt, trip=standing.trip
+            plan.route,
+            attempt=standing.attempt,
+            trip=standing.trip,
+            comparison=comparison,
         )
-        run = (plan.route, standing.attempt, standing.trip)
+        run = (plan.route, standing.attempt, standing.trip, comparison)
         analysis = analyze(plan, evidence, peaks=self._peaks.get(run, {}))
         self._peaks[run] = analysis.peaks
         kill = None
@@ -101,12 +120,17 @@ def describe(finding: Finding) -> str:
     """Return one finding in one sentence: metric, cohort, size and certainty."""
     where = f"cohort {finding.cohort}" if finding.cohort != EVERYBODY else "everybody"
     effect = finding.relative_effect
-    change = "changed" if effect is None else f"{effect:+.1%}"
+    change = "" if effect is None else f" ({effect:+.1%})"
     return (
-        f"{finding.metric} {change} for {where} "
-        f"({finding.candidate_n} candidate and {finding.control_n} control "
-        f"observations, log E {finding.log_e:.2f})"
+        f"{finding.metric} {_spelled(finding.candidate_value)} against "
+        f"{_spelled(finding.control_value)} of control{change} for {where}, "
+        f"from {finding.candidate_n} candidate and {finding.control_n} control "
+        f"observations, log E {finding.log_e:.2f}"
     )
+
+
+def _spelled(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.4g}"
 
 
 def _intent(plan: RolloutPlan, standing: Standing) -> str:

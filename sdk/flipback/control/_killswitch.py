@@ -1,5 +1,6 @@
 """The kill contract: whoever kills, every process obeys until a person releases."""
 
+import logging
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -7,16 +8,17 @@ from dataclasses import dataclass, replace
 from flipback.assignment import Reason
 from flipback.control._appender import Appender
 from flipback.control._delivery import Delivered, Delivery, KillReport
-from flipback.control._force import ForcedControl, is_forced
+from flipback.control._force import ALL, ForcedControl, is_forced
 from flipback.errors import FlipbackError, LedgerError
 from flipback.latch import Latch, merge_all
-from flipback.plan import RolloutPlan
+from flipback.plan import RolloutPlan, nearest
 from flipback.ports import Clock, FlagWriter, Intent, Ledger, Store
 from flipback.routing import Faults, Standing, Switch
 from flipback.telemetry import EventLog
 
 
 EVALUATOR = "guardrail evaluator"
+logger = logging.getLogger("flipback")
 NEVER = Latch(route="")
 
 
@@ -76,6 +78,7 @@ class KillSwitch:
         Each is obeyed before the next one is read, which may hang.
         """
         forced = self._forced.routes()
+        self._check_names(forced)
         self._set_switches(forced)
         self._merge("ledger", self._from_ledger())
         self._set_switches(forced)
@@ -151,7 +154,8 @@ class KillSwitch:
         latch = report.latch
         self._taken_up[latch.route] = latch.order
         with self._lock:
-            merged = self._latches.get(latch.route, latch).merge(latch)
+            known = self._latches.get(latch.route, NEVER)
+            merged = latch.merge(known)
             self._latches[latch.route] = merged
             switch = self.switches.get(latch.route)
             if switch is not None and merged.held:
@@ -160,6 +164,7 @@ class KillSwitch:
                     trip=merged.trip,
                     override=switch.standing.override or Reason.KILLED,
                 )
+        _tell(known, merged)
         return report
 
     def _announce(self, report: KillReport, *, automatic: bool) -> None:
@@ -195,6 +200,7 @@ class KillSwitch:
             if store.latches().get(latch.route, NEVER).order < latch.order:
                 store.put_latch(latch)
         except FlipbackError as error:
+            del self._taken_up[latch.route]  # taken up again with the next beat
             self._ground.faults.note(latch.route, "release not everywhere yet", error)
 
     def _merge(self, source: str, copies: Mapping[str, Latch] | None) -> None:
@@ -202,9 +208,13 @@ class KillSwitch:
             return
         self._read.add(source)
         with self._lock:
-            for route, latch in self._latches.items():
+            before = dict(self._latches)
+            for route, latch in before.items():
                 known = [latch, *filter(None, [copies.get(route)])]
                 self._latches[route] = merge_all(route, known)
+            after = dict(self._latches)
+        for route, latch in before.items():
+            _tell(latch, after[route])
 
     def _from_ledger(self) -> Mapping[str, Latch] | None:
         try:
@@ -219,6 +229,14 @@ class KillSwitch:
         except Exception as error:  # noqa: BLE001 - the thread that obeys goes on
             self._ground.faults.note("*", "store unreadable", error)
             return None
+
+    def _check_names(self, forced: frozenset[str]) -> None:
+        """Say once what break-glass forces in vain: a misspelled route stays open."""
+        for name in forced - self.switches.keys() - {ALL}:
+            hint = nearest(name, self.switches, otherwise="correct it, or use *")
+            self._ground.faults.note(
+                "*", f"{name!r} is forced to control", f"no plan names it; {hint}"
+            )
 
     def _set_switches(self, forced: frozenset[str]) -> None:
         """Set all switches; under the lock, or a kill in between would be undone."""
@@ -239,4 +257,24 @@ class KillSwitch:
             override = Reason.KILLED
         elif self._read != {"ledger", "store"}:
             override = Reason.NOT_READY
+        if (before.trip, before.override) == (latch.trip, override):
+            return before  # the very same, by which others know that nothing changed
         return replace(before, trip=latch.trip, override=override)
+
+
+def _tell(before: Latch, after: Latch) -> None:
+    """Log a kill or a release as this process comes to know of it."""
+    if after.order == before.order:
+        return
+    if after.held:
+        logger.warning(
+            "route %s: control serves, killed by %s (trip %d): %s; "
+            "to end it: flipback release %s --trip %d --reason ...",
+            *(after.route, after.actor, after.trip, after.reason),
+            *(after.route, after.trip),
+        )
+    else:
+        logger.warning(
+            "route %s: trip %d released by %s: %s; the flag decides again",
+            *(after.route, after.trip, after.actor, after.reason),
+        )

@@ -4,6 +4,10 @@ import threading
 from collections.abc import Callable
 
 
+STOP_TIMEOUT_S = 5.0
+"""How long to wait for a step under way, which a locked store may hold up."""
+
+
 class Repeater:
     """Runs `step` every `period_s` seconds, or as soon as it is woken.
 
@@ -34,12 +38,17 @@ class Repeater:
         """Run the next step now instead of at the end of the period."""
         self._woken.set()
 
-    def stop(self) -> None:
-        """Stop after the step under way, and wait for that."""
+    def stop(self, *, timeout_s: float = STOP_TIMEOUT_S) -> None:
+        """Stop after the step under way, and wait for that.
+
+        Args:
+            timeout_s: How long to wait; the thread of a step that takes longer
+                ends with the step, or with the process.
+        """
         self._stopped = True
         self._woken.set()
         if self._thread is not threading.current_thread() and self._thread.ident:
-            self._thread.join()
+            self._thread.join(timeout_s)
 
     def _run(self) -> None:
         while not self._stopped:

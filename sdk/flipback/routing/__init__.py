@@ -6,7 +6,7 @@ from flipback.routing._epochs import EpochBook
 from flipback.routing._exchange import not_a_value, receipt, record
 from flipback.routing._faults import Faults
 from flipback.routing._flag import Evaluated, FlagReader
-from flipback.routing._inflight import InFlight
+from flipback.routing._inflight import UNTRACKED, InFlight
 from flipback.routing._parts import Parts
 from flipback.routing._receipt import LIFETIME, Keyring, Ticket
 from flipback.routing._recorder import Recorder
@@ -16,6 +16,7 @@ from flipback.routing._standing import Standing, Switch
 
 __all__ = [
     "LIFETIME",
+    "UNTRACKED",
     "Decider",
     "Decision",
     "EpochBook",

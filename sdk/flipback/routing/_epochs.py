@@ -46,6 +46,11 @@ class EpochBook:
         found = self._digests.get(key)
         return found if found is not None else self._open(key)
 
+    @property
+    def comparison(self) -> str:
+        """Return the digest of what is compared now, whatever the split is."""
+        return _digest(self._compared())
+
     def forget(self) -> None:
         """Compute digests anew, since the code of a variant changed."""
         self._digests = {}
@@ -55,18 +60,16 @@ class EpochBook:
 
     def _open(self, key: tuple[int, int, str]) -> str:
         attempt, trip, version = key
-        control, candidate = self._versions()
-        parts = (
-            f"attempt {attempt}",
-            f"trip {trip}",
-            f"plan {self._plan.digest}",
-            f"flag {self._plan.flag} {version}",
-            f"provider {self._provider}",
-            f"{self._plan.control} {control}",
-            f"{self._plan.candidate} {candidate}",
+        compared = self._compared()
+        described = "; ".join(
+            (
+                f"attempt {attempt}",
+                f"trip {trip}",
+                f"flag {self._plan.flag} {version}",
+                compared,
+            )
         )
-        described = "; ".join(parts)
-        digest = hashlib.sha256(described.encode()).hexdigest()[:_DIGITS]
+        digest = _digest(described)
         self._opened(
             Epoch(
                 digest=digest,
@@ -74,7 +77,23 @@ class EpochBook:
                 attempt=attempt,
                 trip=trip,
                 described=described,
+                comparison=_digest(compared),
             )
         )
         self._digests[key] = digest
         return digest
+
+    def _compared(self) -> str:
+        control, candidate = self._versions()
+        return "; ".join(
+            (
+                f"plan {self._plan.digest}",
+                f"provider {self._provider}",
+                f"{self._plan.control} {control}",
+                f"{self._plan.candidate} {candidate}",
+            )
+        )
+
+
+def _digest(described: str) -> str:
+    return hashlib.sha256(described.encode()).hexdigest()[:_DIGITS]

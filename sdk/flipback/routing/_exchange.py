@@ -5,11 +5,16 @@ import threading
 from collections.abc import Callable
 from contextvars import ContextVar
 from numbers import Real
+from typing import cast
 
 from flipback.assignment import Assignment
 from flipback.plan import BUILT_IN_METRICS, ERROR, LATENCY
 from flipback.routing._faults import Faults
 from flipback.routing._inflight import UNTRACKED
+
+
+_LARGEST = 1e100
+_TOO_LARGE = "the value is too large to be squared; record it in another unit"
 
 
 class Exchange:
@@ -52,15 +57,19 @@ class Exchange:
         self._lock = threading.Lock()
         self._over = False
 
-    def record(self, metric: str, value: object) -> bool:
+    def record(self, metric: object, value: object) -> bool:
         """Keep an outcome; False, counted and logged once, if it cannot be one."""
+        name, number, problem = _named(metric), 0.0, ""
+        try:  # before the lock is taken: conversion may run the application's code
+            number = _number(value)
+        except ValueError as error:
+            problem = str(error)
         with self._lock:
-            problem = self._problem(metric, value)
+            problem = self._problem(name) or problem
             if not problem:
-                # mypy: `_problem` has found it to be a number.
-                self.outcomes[metric] = float(value)  # type: ignore[arg-type]
+                self.outcomes[name] = number
         if problem:
-            self._faults.note(self.route, f"outcome dropped: {metric}", problem)
+            self._faults.note(self.route, f"outcome dropped: {name}", problem)
         return not problem
 
     def end(self, *, failed: bool, latency_s: float | None) -> None:
@@ -94,29 +103,65 @@ class Exchange:
                 self.promised = frozenset(self.outcomes) | frozenset(BUILT_IN_METRICS)
         return self._sign(self.assignment, self.promised)
 
-    def _problem(self, metric: object, value: object) -> str:
+    def _problem(self, metric: str) -> str:
         if self._over:
             return "the call is over; record it with its receipt: router.record"
-        if not isinstance(metric, str) or metric not in self._metrics:
+        if metric not in self._metrics:
             known = ", ".join(sorted(self._metrics))
             return f"no guardrail or hypothesis names it; the plan knows {known}"
         if metric in self.outcomes:
             return "recorded before for this decision; the first value stands"
-        return not_a_value(value)
+        return ""
 
 
 def not_a_value(value: object) -> str:
     """Return why this is no value of a metric, or an empty string if it is one.
 
-    NumPy's numbers are numbers: models answer with them.
+    NumPy's numbers and truth values are values: models answer with them.
     """
-    if not isinstance(value, int | float | Real):
-        return f"{type(value).__name__} is no number; record a float, an int or a bool"
     try:
-        finite = math.isfinite(value)
+        _number(value)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _number(value: object) -> float:
+    """Return a metric's value as a float.
+
+    Raises:
+        ValueError: It is none; with what to record instead. Nothing else is raised,
+            whatever the value's own methods do.
+    """
+    kind = type(value).__name__
+    try:
+        known = issubclass(type(value), int | float | Real) or _is_truth(value)
+        # mypy: only what is known is converted.
+        number = float(value) if known else None  # type: ignore[arg-type]
     except OverflowError:
-        return "the integer is too large; record a float"
-    return "" if finite else f"{value} is not finite; record a number or nothing at all"
+        raise ValueError(_TOO_LARGE) from None
+    except Exception as error:
+        raise ValueError(f"this {kind} fails to convert; record a float") from error
+    if number is None:
+        raise ValueError(f"{kind} is no number; record a float, an int or a bool")
+    if not math.isfinite(number):
+        raise ValueError(f"{number} is not finite; record a number or nothing at all")
+    if abs(number) > _LARGEST:
+        raise ValueError(_TOO_LARGE)
+    return number
+
+
+def _is_truth(value: object) -> bool:
+    """Return whether this is NumPy's truth value, which is no number to Python."""
+    dtype = getattr(value, "dtype", None)
+    return getattr(dtype, "kind", None) == "b" and getattr(value, "shape", None) == ()
+
+
+def _named(metric: object) -> str:
+    """Return a metric's name; running no code of the application, it cannot raise."""
+    if issubclass(type(metric), str):
+        return str.__str__(cast("str", metric))
+    return f"({type(metric).__name__})"
 
 
 class _Muted:
@@ -155,13 +200,14 @@ def record(metric: str, value: float) -> bool:
 
     Call it inside a variant. Each metric counts once per decision. Returns False
     where the value was not taken, which is counted and logged once: outside of a
-    routed call, for a metric that no guardrail names, for NaN and infinity.
+    routed call, for a metric that no guardrail names, for NaN, infinity and what
+    is beyond 1e100, whose square would be.
     """
     serving = _current.get()
     if isinstance(serving, Exchange):
         return serving.record(metric, value)
     if serving is None:
-        _outside.note("*", "record outside of a routed call", metric)
+        _outside.note("*", "record outside of a routed call", _named(metric))
     return False
 
 

@@ -12,6 +12,7 @@ from openfeature.flag_evaluation import Reason as Said
 from flipback.assignment import Reason
 from flipback.config import variant_named_by
 from flipback.plan import RolloutPlan
+from flipback.routing._faults import logged_at_debug
 
 
 _ERRORS = {
@@ -33,7 +34,7 @@ class Evaluated(NamedTuple):
         reason: OpenFeature's reason, or what was wrong.
         rule: The rule that decided, where the provider reveals it.
         version: Version of the flag, where the provider has one.
-        problem: What went wrong, in the provider's words or ours; empty if nothing.
+        problem: What went wrong, never in the provider's words; empty if nothing.
     """
 
     name: str | None
@@ -61,7 +62,7 @@ class FlagReader:
         """Return what the flag says for this user; provider errors are in it."""
         details = self._ask(self._key, self._default, user)
         if details.error_code is not None:
-            return _failed(details, details.error_code)
+            return self._failed(details, details.error_code)
         name = self._name(details.value)
         metadata = details.flag_metadata
         rule, version = metadata.get(RULE), metadata.get(VERSION)
@@ -73,6 +74,16 @@ class FlagReader:
             problem=self._nameless() if name is None else "",
         )
 
+    def _failed(
+        self, details: FlagEvaluationDetails[Any], code: ErrorCode
+    ) -> Evaluated:
+        problem = f"flag {self._key!r}: the provider answered {code.value}"
+        if details.error_message:
+            logged_at_debug(problem, details.error_message)
+            problem = f"{problem}; its message is logged at DEBUG"
+        reason = _ERRORS.get(code, Reason.ERROR)
+        return Evaluated(name=None, reason=reason, problem=problem)
+
     def _nameless(self) -> str:
         key = self._plan.variant_key
         remedy = f"give it the member {key!r}" if key else "correct the value"
@@ -82,11 +93,6 @@ class FlagReader:
         if self._plain and isinstance(value, str):
             return value
         return variant_named_by(self._plan, value)
-
-
-def _failed(details: FlagEvaluationDetails[Any], code: ErrorCode) -> Evaluated:
-    problem = details.error_message or f"the flag provider says {code.value}"
-    return Evaluated(name=None, reason=_ERRORS.get(code, Reason.ERROR), problem=problem)
 
 
 def _reason(details: FlagEvaluationDetails[Any]) -> Reason:

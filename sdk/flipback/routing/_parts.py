@@ -8,9 +8,9 @@ from typing import ParamSpec
 
 from openfeature.evaluation_context import EvaluationContext
 
-from flipback.assignment import EVERYBODY, Assignment, Role
+from flipback.assignment import Assignment, Role
 from flipback.errors import RouteError
-from flipback.exposure import BUCKETS, CellKey, LateOutcome
+from flipback.exposure import LateOutcome
 from flipback.plan import RolloutPlan, nearest
 from flipback.ports import Clock
 from flipback.routing._context import targeting_key
@@ -26,6 +26,8 @@ from flipback.telemetry import CallSpan, CallTracer, EventLog
 _P = ParamSpec("_P")
 UNVERSIONED = "unversioned"
 _FAULT = "fault in telemetry or evidence"
+_SETTLED = "it was counted when the call ended; the first value stands"
+_WAITING = "too many outcomes wait for the store; see that it can be written"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,42 +137,24 @@ class Parts:
         for metric in exchange.outcomes.keys() - promised:
             self._book(ticket, metric, exchange.outcomes[metric])
 
-    def late(self, ticket: Ticket, metric: str, value: float) -> bool:
-        """Book an outcome by receipt; see `Router.record`."""
-        taken = self._book(ticket, metric, value)
-        if taken and self.events.per_call:
+    def late(self, ticket: Ticket, metric: str, value: float) -> str:
+        """Book an outcome by receipt; return why not, or an empty string."""
+        problem = self._book(ticket, metric, value)
+        if not problem and self.events.per_call:
             self._say(ticket.decision_id, metric, value)
-        return taken
+        return problem
 
-    def _book(self, ticket: Ticket, metric: str, value: float) -> bool:
-        if not ticket.randomized or ticket.role is Role.OTHER:
-            return False
-        if metric in ticket.settled:
-            return False
-        is_event = metric in self.plan.events
-        return self.recorder.late(
-            LateOutcome(
-                decision_id=ticket.decision_id,
-                metric=metric,
-                expires_at=ticket.expires_at,
-                keys=tuple(
-                    CellKey(
-                        ticket.route,
-                        ticket.attempt,
-                        ticket.epoch,
-                        ticket.rule,
-                        0,
-                        metric,
-                        cohort,
-                        ticket.variant,
-                    )
-                    for cohort in (EVERYBODY, *ticket.cohorts)
-                ),
-                bucket=ticket.subject % BUCKETS,
-                value=value,
-                subject=ticket.subject if is_event else None,
-            )
+    def _book(self, ticket: Ticket, metric: str, value: float) -> str:
+        if problem := _not_booked(ticket, metric):
+            return problem
+        outcome = LateOutcome.of(
+            ticket,
+            metric,
+            value,
+            expires_at=ticket.expires_at,
+            is_event=metric in self.plan.events,
         )
+        return "" if self.recorder.late(outcome) else _WAITING
 
     def check_name(self, name: str, taken: Sequence[str]) -> None:
         """Refuse a variant that is registered twice or that the flag does not have."""
@@ -203,6 +187,16 @@ class Parts:
             )
             return UNVERSIONED
         return found
+
+
+def _not_booked(ticket: Ticket, metric: str) -> str:
+    """Return why a decision takes no outcome of a metric, or an empty string."""
+    uncompared = f"decision {ticket.decision_id} is not compared"
+    if not ticket.randomized:
+        return f"{uncompared}: no split decided it, as while killed or by a fixed rule"
+    if ticket.role is Role.OTHER:
+        return f"{uncompared}: {ticket.variant!r} is neither control nor candidate"
+    return _SETTLED if metric in ticket.settled else ""
 
 
 def _package_version(function: Callable[..., object]) -> str | None:

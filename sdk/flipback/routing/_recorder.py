@@ -143,7 +143,9 @@ class Recorder:
         batch.excluded.update(excluded)
         for key, group in groups.items():
             _unfold(batch, key, group)
-        batch.epochs.update(self._epochs)
+        touched = {key.epoch for key in batch.cells}
+        touched.update(key.epoch for outcome in late for key in outcome.keys)
+        batch.epochs.update({e: self._epochs[e] for e in touched & self._epochs.keys()})
         return batch
 
     def _fold(self) -> None:

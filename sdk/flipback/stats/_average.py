@@ -1,7 +1,7 @@
 """Averages of e-values, taken on their logarithms."""
 
 from collections.abc import Sequence
-from math import exp, fsum, inf, log
+from math import exp, fsum, inf, isinf, log
 
 
 def average(log_es: Sequence[float], weights: Sequence[float]) -> float:
@@ -21,8 +21,8 @@ def average(log_es: Sequence[float], weights: Sequence[float]) -> float:
         for log_e, weight in zip(log_es, weights, strict=True)
     ]
     largest = max(terms)
-    if largest == -inf:
-        return -inf
+    if isinf(largest):
+        return largest
     return largest + log(fsum(exp(term - largest) for term in terms))
 
 

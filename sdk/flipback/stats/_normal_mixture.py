@@ -12,10 +12,10 @@ the information at which it crosses is smallest at rho = 1 / mei^2, and being wr
 by a factor of 2.5 costs 5 %.
 """
 
-from math import erfc, exp, log, log1p, pi, sqrt
+from math import erfc, exp, hypot, inf, log, log1p, pi, sqrt
 
 
-_LOG_4 = log(4)
+_LOG_2 = log(2)
 _HALF_LOG_2_PI = log(2 * pi) / 2
 _FAR_TAIL = -30.0
 _NEWTON_STEPS = 30
@@ -30,10 +30,12 @@ def normal_mixture(score: float, info: float, *, mei: float) -> float:
         info: Variance of the score, at least 0. The estimate of the harm is
             score / info.
         mei: The smallest harm worth catching, in the metric's unit, positive.
+
+    Never raises. Beyond the range of floating point, where z^2 is infinite, the
+    answer is infinite as well, or not a number.
     """
-    scaled = info * mei * mei
-    z = score * mei / sqrt(1 + scaled)
-    return (_LOG_4 - log1p(scaled)) / 2 + _log_mills(z)
+    spread = hypot(1, sqrt(info) * mei)
+    return _LOG_2 - log(spread) + _log_mills(score * (mei / spread))
 
 
 def half_width(info: float, *, mei: float, log_threshold: float) -> float:
@@ -41,11 +43,12 @@ def half_width(info: float, *, mei: float, log_threshold: float) -> float:
 
     Solves `normal_mixture(d * info, info, mei=mei) == log_threshold` for d > 0:
     a harm is not rejected at this threshold exactly if the estimate exceeds it by
-    less than d. The threshold is above log 2, the information positive.
+    less than d. The threshold is above log 2; without information d is infinite.
     """
-    scaled = info * mei * mei
-    target = log_threshold - (_LOG_4 - log1p(scaled)) / 2
-    return _inverse_log_mills(target) * sqrt(1 + scaled) / (mei * info)
+    if not info:
+        return inf
+    target = log_threshold - _LOG_2 + log(hypot(1, sqrt(info) * mei))
+    return _inverse_log_mills(target) * hypot(1 / mei / info, 1 / sqrt(info))
 
 
 def _log_mills(z: float) -> float:
@@ -65,7 +68,7 @@ def _inverse_log_mills(target: float) -> float:
     The function is convex and rises, and the start lies above the solution, so
     Newton's steps only ever fall towards it.
     """
-    z = sqrt(2 * (target + log(2)))
+    z = sqrt(2 * (target + _LOG_2))
     for _ in range(_NEWTON_STEPS):
         value = _log_mills(z)
         mills = exp(-value - _HALF_LOG_2_PI)

@@ -27,6 +27,7 @@ _LOG_RATIOS = tuple(log(ratio) for ratio in _RATIOS)
 _EXCESSES = tuple(ratio - 1 for ratio in _RATIOS)
 _MAX_POOLED_RATE = 0.95
 _WIDEST_LOG_RATIO = 14.0
+_FURTHEST_LOG_RATIO = 100.0
 _TYPICAL_WIDTH = 11.0
 _DEPTH = 4.0
 _CLOSE_ENOUGH = 1e-3
@@ -199,14 +200,17 @@ class _Bracket(NamedTuple):
 def _bracket(
     falling: Callable[[float], float], start: float, step: float
 ) -> _Bracket | None:
-    """Return two points with the zero between them; None if it is never positive.
+    """Return two points with the zero between them; None if there is no zero.
 
-    Where strata contradict each other the estimate itself may be rejected, so the
+    It may never be positive; and it may never fall where so many events are all in
+    one arm that the rounding of their logarithms outweighs the threshold. Where strata contradict each other the estimate itself may be rejected, so the
     search goes both ways, in steps that double.
     """
     low = high = start
     at_low = at_high = falling(start)
     while at_high >= 0:
+        if high > _FURTHEST_LOG_RATIO:
+            return None
         low, at_low = high, at_high
         high += step
         at_high, step = falling(high), 2 * step

@@ -36,6 +36,9 @@ Harm = Literal[1, -1]
 MIN_CANDIDATE = 5
 MIN_CONTROL = 20
 
+_LEAST_VARIANCE = 1e-300
+"""Below it the variance of a mean counts as none: its inverse would overflow."""
+
 
 class Arm:
     """Totals of one cell, taken once.
@@ -59,6 +62,11 @@ class Arm:
     def of(cls, cell: Cell | None) -> Self | None:
         """Return the totals of a cell, None without observations."""
         return None if cell is None or not any(cell.n) else cls(cell)
+
+    @property
+    def is_weighable(self) -> bool:
+        """Return whether nothing that is computed of the cell can overflow."""
+        return self.cell.is_weighable
 
     @property
     def mean(self) -> float:
@@ -91,8 +99,10 @@ class Score:
     """A harm-signed score, ready for the normal mixture.
 
     Attributes:
-        score: Sum of differences over their variances, over the design effect.
-        info: Sum of inverse variances, over the design effect; never 0.
+        score: Sum of differences over their variances, over the design effect;
+            may overflow where strata differ by hundreds of orders of magnitude.
+        info: Sum of inverse variances, over the design effect; finite, and 0 only
+            by underflow.
         deff: The design effect, at least 1.
         control_value: Control's mean, strata weighed by their information.
         candidate_value: The candidate's mean under the same weights.
@@ -157,7 +167,7 @@ def score_against_limit(
     The same score with one arm: psi_e = R_e - limit, V_e = s2_e / n_e. Both values
     of the result are the arm's mean. None where no stratum varies.
     """
-    varying = [arm for arm in arms if arm.variance > 0]
+    varying = [arm for arm in arms if arm.variance / arm.n >= _LEAST_VARIANCE]
     if not varying:
         return None
     precisions = [arm.n / arm.variance for arm in varying]
@@ -209,7 +219,7 @@ def _term(pair: Pair, factor: float, harm: Harm) -> _Term | None:
         candidate_variance / candidate.n
         + factor * factor * control_variance / control.n
     )
-    if variance == 0:
+    if variance < _LEAST_VARIANCE:
         return None
     psi = candidate.minus(control) + (1 - factor) * control.mean
     return _Term(pair, harm * psi, 1 / variance)

@@ -3,9 +3,10 @@
 import os
 import sqlite3
 import threading
+import time
 import weakref
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -13,6 +14,13 @@ from pydantic import ValidationError
 from flipback.errors import StoreError
 
 
+FORK_WAIT_S = 1.0
+"""How long a fork waits for what other threads are doing with their connections."""
+
+_TRY_S = 0.05
+_PAUSE_S = 0.01
+_PRIVATE = 0o600
+_READ = ("BEGIN", "SELECT 1 FROM sqlite_schema LIMIT 1")  # BEGIN alone locks nothing
 _PRIMARY_CODE = 0xFF
 _NO_ACCESS = "cannot be {0}; let this process write to it and its folder"
 _START_EMPTY = (
@@ -20,7 +28,7 @@ _START_EMPTY = (
 )
 _PROBLEMS = {
     sqlite3.SQLITE_BUSY: (
-        "is locked by another process for too long; try again, "
+        "was locked by another process for too long; try again, "
         "or end the process that holds it"
     ),
     sqlite3.SQLITE_CANTOPEN: _NO_ACCESS.format("opened"),
@@ -39,13 +47,19 @@ class Connection:
     """One SQLite connection and the lock around it; opened when first used.
 
     SQLite loses its file locks in a forked child, so connections are closed before
-    a fork and both sides open their own when they need one. A file that was removed
-    or replaced meanwhile is opened anew instead of writing to its remains.
+    a fork and both sides open their own when they need one. One that cannot be
+    closed in time leaves the child without this file: SQLite would take the locks
+    of the parent for the child's own. A file that was removed or replaced meanwhile
+    is opened anew instead of writing to its remains.
+
+    Waiting for other processes is done in short tries without the lock held, so
+    that neither a fork nor another thread has to wait along.
 
     Args:
-        path: The database file; its folder must exist.
-        prepare: Called with each newly opened connection, before anything else.
-        timeout_s: How long to wait for the writes of other processes.
+        path: The database file, created for its owner alone; its folder must exist.
+        prepare: Called with each newly opened connection, before anything else, and
+            again with another one where it found the file locked.
+        timeout_s: How long to wait for other processes, opening included.
     """
 
     def __init__(
@@ -68,11 +82,8 @@ class Connection:
     @contextmanager
     def reading(self) -> Generator[sqlite3.Connection]:
         """Hold one consistent view of the database; any fault is a `StoreError`."""
-        with self._lock, explained(self._path):
-            db = self._ready()
-            with db:
-                db.execute("BEGIN")
-                yield db
+        with self._transaction(_READ) as db:
+            yield db
 
     @contextmanager
     def writing(self, *, durable: bool = False) -> Generator[sqlite3.Connection]:
@@ -81,12 +92,9 @@ class Connection:
         Args:
             durable: Survive a power cut and not only the end of the process.
         """
-        with self._lock, explained(self._path):
-            db = self._ready()
-            db.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
-            with db:
-                db.execute("BEGIN IMMEDIATE")
-                yield db
+        synchronous = f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}"
+        with self._transaction((synchronous, "BEGIN IMMEDIATE")) as db:
+            yield db
 
     def close(self) -> None:
         """Close for good; any later use is a `StoreError`."""
@@ -94,10 +102,15 @@ class Connection:
             self._closed = True
             self._drop()
 
-    def suspend(self) -> None:
-        """Take the lock and close, so that a fork finds nothing open."""
-        self._lock.acquire()
+    def suspend(self, *, wait_s: float) -> bool:
+        """Take the lock and close, so that a fork finds nothing open.
+
+        Returns whether the lock came free in time.
+        """
+        if not self._lock.acquire(timeout=wait_s):
+            return False
         self._drop()
+        return True
 
     def resume(self) -> None:
         """Let threads in again after a fork."""
@@ -107,27 +120,72 @@ class Connection:
         """Replace a lock whose holder may not exist in this child."""
         self._lock = threading.Lock()
 
+    def abandon(self) -> None:
+        """Give up, in a child, the file that the parent was using during the fork."""
+        if self._db is not None:
+            _inherited.append(self._db)
+            _lost.add(self._identity[1:])
+        self._db = None
+
+    @contextmanager
+    def _transaction(self, begin: Sequence[str]) -> Generator[sqlite3.Connection]:
+        deadline = time.monotonic() + self._timeout_s
+        while True:
+            with self._lock, explained(self._path):
+                db = self._try_begin(begin, last=time.monotonic() >= deadline)
+                if db is not None:
+                    with db:
+                        yield db
+                    return
+            time.sleep(_PAUSE_S)
+
+    def _try_begin(
+        self, begin: Sequence[str], *, last: bool
+    ) -> sqlite3.Connection | None:
+        """Return None where others hold the file and this was not the last try."""
+        try:
+            return self._begun(begin)
+        except sqlite3.OperationalError as error:
+            if last or _code(error) != sqlite3.SQLITE_BUSY:
+                raise
+        return None
+
+    def _begun(self, begin: Sequence[str]) -> sqlite3.Connection:
+        db = self._ready()
+        try:
+            for statement in begin:
+                db.execute(statement).fetchall()
+        except BaseException:
+            db.rollback()
+            raise
+        return db
+
     def _ready(self) -> sqlite3.Connection:
         if self._closed:
             raise StoreError(f"{self._path} was closed by this process; open it again")
         if self._db is not None and self._identity != _identity(self._path):
             self._drop()
-        if self._db is None:
-            self._db = self._opened()
-            self._identity = _identity(self._path)
-        return self._db
+        return self._db or self._opened()
 
     def _opened(self) -> sqlite3.Connection:
-        db = sqlite3.connect(
+        _create(self._path)
+        self._identity = _identity(self._path)
+        if self._identity[1:] in _lost:
+            raise StoreError(
+                f"{self._path} was in use while this process was forked, and cannot "
+                "be used in it any more; end this process and start another"
+            )
+        # Known before it is prepared, for a fork meanwhile.
+        self._db = db = sqlite3.connect(
             self._path,
-            timeout=self._timeout_s,
+            timeout=min(self._timeout_s, _TRY_S),
             isolation_level=None,
             check_same_thread=False,
         )
         try:
             self._prepare(db, self._path)
         except BaseException:
-            db.close()
+            self._drop()
             raise
         return db
 
@@ -143,8 +201,11 @@ class Connection:
 
 _registry: weakref.WeakSet[Connection] = weakref.WeakSet()
 _registry_lock = threading.Lock()
+_creation_lock = threading.Lock()
 _suspended: list[Connection] = []
+_busy: list[Connection] = []
 _inherited: list[sqlite3.Connection] = []  # closing a parent's would break its locks
+_lost: set[tuple[int, ...]] = set()  # files of which SQLite has a parent's locks
 
 
 @contextmanager
@@ -165,8 +226,22 @@ def _explain(path: Path, error: sqlite3.Error) -> str:
         return f"{path} is a folder; name a file in it, as in sqlite:{path.name}/x.db"
     if not path.parent.is_dir():
         return f"{path} cannot be opened; its folder {path.parent} does not exist"
-    code = int(getattr(error, "sqlite_errorcode", 0)) & _PRIMARY_CODE
-    return f"{path} {_PROBLEMS.get(code, 'cannot be used')} (SQLite: {error})"
+    problem = _PROBLEMS.get(_code(error), "cannot be used")
+    return f"{path} {problem} (SQLite: {error})"
+
+
+def _code(error: sqlite3.Error) -> int:
+    return int(getattr(error, "sqlite_errorcode", 0)) & _PRIMARY_CODE
+
+
+def _create(path: Path) -> None:
+    """Create the file for its owner alone, as it keeps a secret; SQLite would not.
+
+    Closing any descriptor of a file releases all locks that this process has on it.
+    So only a new file is opened, and no thread goes on before it is closed.
+    """
+    with _creation_lock, suppress(OSError):  # SQLite says what is wrong with it
+        path.touch(_PRIVATE, exist_ok=False)
 
 
 def _identity(path: Path) -> tuple[int, ...]:
@@ -179,23 +254,29 @@ def _identity(path: Path) -> tuple[int, ...]:
 
 def _before_fork() -> None:
     _registry_lock.acquire()
+    deadline = time.monotonic() + FORK_WAIT_S
     for connection in _registry:
-        connection.suspend()
-        _suspended.append(connection)
+        wait_s = max(0.0, deadline - time.monotonic())
+        in_time = connection.suspend(wait_s=wait_s)
+        (_suspended if in_time else _busy).append(connection)
 
 
 def _after_in_parent() -> None:
     while _suspended:
         _suspended.pop().resume()
+    _busy.clear()
     _registry_lock.release()
 
 
 def _after_in_child() -> None:
-    global _registry_lock  # noqa: PLW0603 - its holder may not exist in this child
-    _suspended.clear()
+    global _registry_lock, _creation_lock  # noqa: PLW0603 - nobody here may hold them
     _registry_lock = threading.Lock()
+    _creation_lock = threading.Lock()
     for connection in _registry:
         connection.renew_lock()
+    while _busy:
+        _busy.pop().abandon()
+    _suspended.clear()
 
 
 os.register_at_fork(

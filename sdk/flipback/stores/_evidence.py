@@ -32,12 +32,22 @@ INSERT INTO keys (route, attempt, epoch, rule, slice, metric, cohort, variant)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id
 """
 _ADD_EPOCH = """
-INSERT OR IGNORE INTO epochs (route, digest, ordinal, attempt, trip, described)
+INSERT OR IGNORE INTO epochs
+    (route, digest, ordinal, attempt, trip, described, comparison)
 VALUES (
     :route, :digest,
     (SELECT coalesce(max(ordinal), 0) + 1 FROM epochs WHERE route = :route),
-    :attempt, :trip, :described
+    :attempt, :trip, :described, :comparison
 )
+"""
+_FLUSHED = """
+UPDATE epochs SET flushed =
+    (SELECT max(flushed) + 1 FROM epochs WHERE route = :route)
+WHERE route = :route AND digest = :digest
+"""
+_LAST_COMPARISON = """
+SELECT comparison FROM epochs WHERE route = ? AND attempt = ? AND trip = ?
+ORDER BY flushed DESC LIMIT 1
 """
 _ADD_EXCLUDED = """
 INSERT INTO excluded (route, trip, reason, exposures)
@@ -55,6 +65,7 @@ JOIN epochs ON epochs.route = keys.route AND epochs.digest = keys.epoch
     AND epochs.attempt = keys.attempt
 LEFT JOIN cells ON cells.key = keys.id
 WHERE keys.route = ? AND keys.attempt = ? AND epochs.trip = ?
+    AND epochs.comparison = ?
 """
 _READ_EXCLUDED = """
 SELECT reason, sum(exposures) FROM excluded
@@ -100,11 +111,21 @@ def book(db: sqlite3.Connection, batch: Batch, *, now: float, most: int) -> None
         db.execute(_ADD_EXCLUDED, row)
 
 
-def read(db: sqlite3.Connection, route: str, *, attempt: int, trip: int) -> Evidence:
-    """Return the evidence of all epochs of this attempt and trip."""
+def read(
+    db: sqlite3.Connection,
+    route: str,
+    *,
+    attempt: int,
+    trip: int,
+    comparison: str | None,
+) -> Evidence:
+    """Return the evidence of all epochs of this attempt, trip and comparison."""
     cells: dict[CellKey, Cell] = {}
     subjects: dict[CellKey, int] = {}
-    for row in db.execute(_READ_KEYS, (route, attempt, trip)):
+    if comparison is None:
+        last = db.execute(_LAST_COMPARISON, (route, attempt, trip)).fetchone()
+        comparison = str(last[0]) if last else ""
+    for row in db.execute(_READ_KEYS, (route, attempt, trip, comparison)):
         key = CellKey(*row[:8])
         if row[8]:
             subjects[key] = row[8]
@@ -117,15 +138,20 @@ def read(db: sqlite3.Connection, route: str, *, attempt: int, trip: int) -> Evid
 def epochs(db: sqlite3.Connection, route: str) -> tuple[Epoch, ...]:
     """Return the epochs of a route by ordinal."""
     rows = db.execute(
-        "SELECT digest, attempt, trip, described FROM epochs"
+        "SELECT digest, attempt, trip, described, comparison FROM epochs"
         " WHERE route = ? ORDER BY ordinal",
         (route,),
     )
     return tuple(
         Epoch(
-            digest=digest, route=route, attempt=attempt, trip=trip, described=described
+            digest=digest,
+            route=route,
+            attempt=attempt,
+            trip=trip,
+            described=described,
+            comparison=comparison,
         )
-        for digest, attempt, trip, described in rows
+        for digest, attempt, trip, described, comparison in rows
     )
 
 
@@ -137,8 +163,10 @@ def _add_epochs(db: sqlite3.Connection, new: Iterable[Epoch]) -> None:
             "attempt": epoch.attempt,
             "trip": epoch.trip,
             "described": epoch.described,
+            "comparison": epoch.comparison,
         }
         db.execute(_ADD_EPOCH, row)
+        db.execute(_FLUSHED, {"route": epoch.route, "digest": epoch.digest})
 
 
 def _is_first(db: sqlite3.Connection, outcome: LateOutcome) -> bool:

@@ -13,6 +13,7 @@ numbers, a group of 0 meaning empty; behind them JSON lines, one per group of ca
 that were assigned alike, in the order of their numbers.
 """
 
+import errno
 import fcntl
 import json
 import mmap
@@ -22,14 +23,16 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Annotated, NamedTuple, cast
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from flipback.assignment import Assignment, Cohort
+from flipback.routing import UNTRACKED
 
 
 SLOTS = 1024
 GROUP_BYTES = 64 * 1024
-UNTRACKED = -1
 SUFFIX = ".flights"
 _SLOT = struct.Struct("<QQQ")
 _GROUPS_AT = SLOTS * _SLOT.size
@@ -37,6 +40,20 @@ _SIZE = _GROUPS_AT + GROUP_BYTES
 _Alike = tuple[str, str | None, str, tuple[Cohort, ...]]
 _Mark = tuple[int, int, int]
 _EMPTY = _SLOT.pack(0, 0, 0)
+
+
+class _Group(NamedTuple):
+    """A line behind the records."""
+
+    route: str
+    attempt: Annotated[int, Field(ge=0, lt=2**63)]
+    epoch: str
+    rule: str
+    variant: str
+    cohorts: tuple[Cohort, ...]
+
+
+_GROUP: TypeAdapter[_Group] = TypeAdapter(_Group)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +86,13 @@ class Flights:
         # Nobody may see the file before it is locked, and take its owner for dead.
         unseen = path.with_suffix(".new")
         self._fd = os.open(unseen, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
-        os.posix_fallocate(self._fd, 0, _SIZE)
-        self._map = mmap.mmap(self._fd, _SIZE)
-        unseen.rename(path)
+        try:
+            self._map = _locked_map(self._fd)
+            unseen.rename(path)
+        except BaseException:
+            os.close(self._fd)
+            unseen.unlink()
+            raise
         self._free = list(range(SLOTS))
         self._groups: dict[_Alike, int] = {}
         self._end = _GROUPS_AT
@@ -125,7 +145,14 @@ class Flights:
             if alike in self._groups:
                 return self._groups[alike]
             epoch, rule, variant, cohorts = alike
-            fields = (route, assignment.attempt, epoch, rule or "", variant, cohorts)
+            fields = _Group(
+                route=route,
+                attempt=assignment.attempt,
+                epoch=epoch,
+                rule=rule or "",
+                variant=variant,
+                cohorts=cohorts,
+            )
             line = json.dumps(fields).encode() + b"\n"
             number = 0
             if self._end + len(line) <= _SIZE:
@@ -137,7 +164,10 @@ class Flights:
 
 
 def lost_calls(path: Path) -> tuple[LostCall, ...] | None:
-    """Return what was in flight in a process that died; None while it lives."""
+    """Return what was in flight in a process that died; None while it lives.
+
+    Marks and groups that cannot be read are left out.
+    """
     try:
         with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -147,23 +177,39 @@ def lost_calls(path: Path) -> tuple[LostCall, ...] | None:
     return tuple(_marks(content)) if len(content) == _SIZE else ()
 
 
+def _locked_map(file: int) -> mmap.mmap:
+    """Lock an empty file, and fill it: a hole could find no room on the disk later."""
+    fcntl.flock(file, fcntl.LOCK_EX)
+    if os.pwrite(file, bytes(_SIZE), 0) < _SIZE:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return mmap.mmap(file, _SIZE)
+
+
 def _marks(content: bytes) -> Iterator[LostCall]:
-    groups = content[_GROUPS_AT:].rstrip(b"\0").splitlines()
+    lines = content[_GROUPS_AT:].split(b"\n")
+    groups = {number: _group(line) for number, line in enumerate(lines, start=1)}
     marks = cast("Iterator[_Mark]", _SLOT.iter_unpack(content[:_GROUPS_AT]))
-    for group, subject, decision in marks:
-        if group and group <= len(groups):
-            yield _lost(groups[group - 1], subject, decision)
+    for number, subject, decision in marks:
+        group = groups.get(number)
+        if group is not None:
+            yield _lost(group, subject, decision)
 
 
-def _lost(group: bytes, subject: int, decision: int) -> LostCall:
-    route, attempt, epoch, rule, variant, cohorts = json.loads(group)
+def _group(line: bytes) -> _Group | None:
+    try:
+        return _GROUP.validate_json(line, strict=True)
+    except ValidationError:
+        return None
+
+
+def _lost(group: _Group, subject: int, decision: int) -> LostCall:
     return LostCall(
-        route=route,
-        attempt=attempt,
-        epoch=epoch,
-        rule=rule,
-        variant=variant,
-        cohorts=tuple(cohorts),
+        route=group.route,
+        attempt=group.attempt,
+        epoch=group.epoch,
+        rule=group.rule,
+        variant=group.variant,
+        cohorts=group.cohorts,
         subject=subject,
         decision_id=f"{decision:016x}",
     )

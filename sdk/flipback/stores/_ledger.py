@@ -23,7 +23,7 @@ LEAST_ROOM = 16 * 1024
 
 LOCK_TIMEOUT_S = 5.0
 _PAUSE_S = 0.002
-_MODE = 0o644
+_MODE = 0o600
 _PADDING = b"\n"
 
 
@@ -135,14 +135,27 @@ class FileLedger:
     @contextmanager
     def _locked(self) -> Generator[int]:
         with self._explained("written"):
-            file = os.open(self._path, os.O_RDWR | os.O_CREAT, _MODE)
+            file = None
+            while file is None:
+                file = self._opened()
             try:
-                self._lock(file)
                 yield file
             finally:
-                # A child forked meanwhile shares the lock; closing would leave it.
-                fcntl.flock(file, fcntl.LOCK_UN)
-                os.close(file)
+                _release(file)
+
+    def _opened(self) -> int | None:
+        """Open and lock the file; None if another took its place meanwhile."""
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT, _MODE)
+        try:
+            self._lock(file)
+            in_place = _is_at(self._path, file)
+        except BaseException:
+            _release(file)
+            raise
+        if in_place:
+            return file
+        _release(file)
+        return None
 
     def _lock(self, file: int) -> None:
         deadline = self._clock.monotonic() + LOCK_TIMEOUT_S
@@ -197,6 +210,19 @@ def _try_lock(file: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _release(file: int) -> None:
+    # A child forked meanwhile shares the lock; closing alone would leave it.
+    fcntl.flock(file, fcntl.LOCK_UN)
+    os.close(file)
+
+
+def _is_at(path: Path, file: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file))
+    except FileNotFoundError:
+        return False
 
 
 def _signature(file: int) -> tuple[int, ...]:

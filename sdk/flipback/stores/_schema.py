@@ -1,7 +1,6 @@
 """The tables of the embedded store, and which versions of us may share them."""
 
 import sqlite3
-import time
 from pathlib import Path
 
 from flipback.errors import StoreError
@@ -13,9 +12,6 @@ SCHEMA = 1
 OLDEST = 1
 """Oldest version that may use tables of this one, so that a rolling deploy works."""
 
-_TRIES = 500
-_PAUSE_S = 0.01
-
 _TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 
@@ -26,6 +22,7 @@ CREATE TABLE writers (
 CREATE TABLE epochs (
     route TEXT, digest TEXT, ordinal INTEGER NOT NULL,
     attempt INTEGER NOT NULL, trip INTEGER NOT NULL, described TEXT NOT NULL,
+    comparison TEXT NOT NULL, flushed INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (route, digest)
 ) WITHOUT ROWID;
 
@@ -89,27 +86,16 @@ def prepare(db: sqlite3.Connection, path: Path) -> None:
 
     Raises:
         StoreError: The file belongs to something else, or to a later version.
+        sqlite3.OperationalError: Others are using the file; to be called again, as
+            SQLite itself does not wait for others while it switches the journal.
     """
-    _write_ahead(db)
+    db.execute("PRAGMA journal_mode=WAL").fetchone()
     with db:
         db.execute("BEGIN")
         known = _is_store(db, path)
     if not known:
         _create(db, path)
     _check_version(db, path)
-
-
-def _write_ahead(db: sqlite3.Connection) -> None:
-    """Switch to a write-ahead log; SQLite does not wait for others while it does."""
-    for tries_left in reversed(range(_TRIES)):
-        try:
-            db.execute("PRAGMA journal_mode=WAL").fetchone()
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or not tries_left:
-                raise
-            time.sleep(_PAUSE_S)
-        else:
-            return
 
 
 def _is_store(db: sqlite3.Connection, path: Path) -> bool:

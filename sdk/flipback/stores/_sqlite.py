@@ -78,14 +78,18 @@ class SqliteStore:
                 _evidence.book(db, batch, now=now, most=self._most_hashes)
         return new
 
-    def evidence(self, route: str, *, attempt: int, trip: int) -> Evidence:
+    def evidence(
+        self, route: str, *, attempt: int, trip: int, comparison: str | None = None
+    ) -> Evidence:
         """Return what was observed since that trip in that attempt.
 
         Excluded exposures know no attempt: they are those that were flushed since
         the store learned of that trip.
         """
         with self._reader.reading() as db:
-            return _evidence.read(db, route, attempt=attempt, trip=trip)
+            return _evidence.read(
+                db, route, attempt=attempt, trip=trip, comparison=comparison
+            )
 
     def epochs(self, route: str) -> Sequence[Epoch]:
         """Return the epochs of a route in the order in which they became known.

@@ -93,35 +93,33 @@ def test_paths_start_at_the_file_and_not_at_the_working_directory(
     assert settings.ledger.parent.samefile(config.parent)
 
 
+WRONG_CONFIG = """
+flag = "flagfile:flags.json"
+plans = ["rollouts/*.toml", "plans/*.toml"]
+[guard]
+run = "thred"
+every = "0s"
+"""
+WRONG_PLAN = """
+route = "chatbot"
+flag = ""
+contrl = "v1"
+candidate = "v2"
+[[stages]]
+weight = 25
+[[stages]]
+weight = 5
+windw = "3d"
+[[guardrails]]
+metric = "error"
+fails_on = "increase"
+tolerence = 0.2
+"""
+
+
 def test_all_mistakes_of_all_files_are_told_at_once(config: Path, write: Write) -> None:
-    write(
-        "flipback.toml",
-        """
-        flag = "flagfile:flags.json"
-        plans = ["rollouts/*.toml", "plans/*.toml"]
-        [guard]
-        run = "thred"
-        every = "0s"
-        """,
-    )
-    write(
-        "rollouts/chatbot.toml",
-        """
-        route = "chatbot"
-        flag = ""
-        contrl = "v1"
-        candidate = "v2"
-        [[stages]]
-        weight = 25
-        [[stages]]
-        weight = 5
-        windw = "3d"
-        [[guardrails]]
-        metric = "error"
-        fails_on = "increase"
-        tolerence = 0.2
-        """,
-    )
+    write("flipback.toml", WRONG_CONFIG)
+    write("rollouts/chatbot.toml", WRONG_PLAN)
     write("rollouts/fraud.toml", 'route = "fraud"\nflag = \n')
     assert told(config) == [
         "flipback.toml: [guard] run: 'thred' is not known here; did you mean `thread`?",

@@ -30,7 +30,7 @@ def guard_of(control: Control) -> GuardrailEvaluator:
     ground = control.ground
     recorder = Recorder(writer="w", plans=ground.plans, due=lambda _: None)
     flusher = Flusher(recorder, ground.store, Faults())
-    return GuardrailEvaluator(ground, control.switch, flusher)
+    return GuardrailEvaluator(ground, control.switch, flusher, {})
 
 
 def test_the_call_after_the_proof_is_served_by_control(folder: Project) -> None:
@@ -43,7 +43,7 @@ def test_the_call_after_the_proof_is_served_by_control(folder: Project) -> None:
     assert look.kill is not None
     assert (look.kill.latch.trip, look.kill.latch.actor) == (1, EVALUATOR)
     assert look.kill.flag is Delivered.APPLIED
-    assert "error changed for everybody" in look.kill.latch.reason
+    assert "error 1 against 0 of control for everybody" in look.kill.latch.reason
     flag = json.loads(folder.flags.read_text())["flags"][FLAG]
     assert (flag["targeting"], flag["defaultVariant"]) == ({}, "v1")
 
@@ -164,6 +164,6 @@ def test_who_is_to_blame_is_told_even_where_nobody_is_proven_alone(
     nothing = analyze(plan, Evidence(cells={}, subjects={}, excluded={}))
     (suspect,) = culprits(nothing)
     assert describe(suspect) == (
-        f"{suspect.metric} changed for everybody "
-        "(0 candidate and 0 control observations, log E 0.00)"
+        f"{suspect.metric} unknown against unknown of control for everybody, "
+        "from 0 candidate and 0 control observations, log E 0.00"
     )

@@ -52,6 +52,23 @@ def test_a_stopped_repeater_has_no_thread(started: bool) -> None:  # noqa: FBT00
     assert "test" not in {thread.name for thread in threading.enumerate()}
 
 
+def test_a_step_that_hangs_does_not_hold_up_its_stop() -> None:
+    begun, over = threading.Event(), threading.Event()
+
+    def step() -> None:
+        begun.set()
+        over.wait()
+
+    running = Repeater("test", step, period_s=3600, failed=lambda _: None)
+    running.start()
+    assert begun.wait(PATIENCE_S)
+    running.stop(timeout_s=0.01)
+    assert running._thread.daemon  # noqa: SLF001
+    over.set()
+    running._thread.join(PATIENCE_S)  # noqa: SLF001
+    assert not running._thread.is_alive()  # noqa: SLF001
+
+
 def test_a_step_may_stop_its_own_repeater() -> None:
     done = threading.Event()
 

@@ -68,7 +68,7 @@ def test_an_epoch_is_described_by_what_its_digest_is_of() -> None:
     (epoch,) = opened
     plan = RolloutPlan.model_validate(PLAN)
     assert epoch.described == (
-        f"attempt 1; trip 0; plan {plan.digest}; flag support-model 7; "
+        f"attempt 1; trip 0; flag support-model 7; plan {plan.digest}; "
         "provider flags 1; v1 c1; v2 n1"
     )
     assert found == epoch.digest

@@ -1,10 +1,12 @@
 import logging
+import sqlite3
 import threading
 
 import pytest
+from typing_extensions import override
 
 from flipback.routing import Faults
-from flipback.routing._faults import MOST_KINDS, OTHER_KINDS, described
+from flipback.routing._faults import MOST_KINDS, OTHER_KINDS, described, shortened
 
 
 def test_the_first_of_a_kind_is_logged_and_all_are_counted(
@@ -74,10 +76,41 @@ def test_a_forked_child_starts_anew() -> None:
     assert (faults.counts(), faults.details()) == ({}, {})
 
 
-def test_an_error_is_described_by_itself_or_by_its_type() -> None:
-    class Unshowable(Exception):  # noqa: N818 - a test's own
-        def __repr__(self) -> str:
-            raise RuntimeError
+class Unshowable(Exception):  # noqa: N818 - a test's own
+    """An error that cannot be shown."""
 
-    assert described(ValueError("x")) == "ValueError('x')"
-    assert described(Unshowable()) == "Unshowable"
+    @override
+    def __str__(self) -> str:
+        raise RuntimeError("not to be shown")
+
+    __repr__ = __str__
+
+
+def test_an_error_is_described_by_its_type_and_says_more_at_debug_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.INFO, logger="flipback"):
+        assert described(KeyError("alice@example.com")) == "KeyError"
+        assert described(sqlite3.OperationalError("x")) == "sqlite3.OperationalError"
+    assert caplog.text == ""
+    with caplog.at_level(logging.DEBUG, logger="flipback"):
+        described(KeyError("alice@example.com"))
+    assert [record.levelname for record in caplog.records] == ["DEBUG"]
+    assert "alice@example.com" in caplog.text
+
+
+def test_an_error_that_cannot_be_shown_is_described_and_noted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    faults = Faults()
+    with caplog.at_level(logging.DEBUG, logger="flipback"):
+        assert described(Unshowable()).endswith(".Unshowable")
+        faults.note("support", "error", Unshowable())
+    assert faults.details() == {("support", "error"): "error: a broken Unshowable"}
+
+
+def test_a_value_is_shown_in_forty_characters_at_most() -> None:
+    assert shortened("v3") == "'v3'"
+    assert shortened("x" * 38) == repr("x" * 38)
+    assert shortened("x" * 39) == "'" + "x" * 36 + "..."
+    assert shortened(Unshowable()) == "a broken Unshowable"

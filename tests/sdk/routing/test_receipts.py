@@ -197,7 +197,7 @@ def test_what_the_call_settled_is_not_accepted_again(
             ("*", f"outcome refused: {metric}"): 2
             for metric in ("resolved", "error", "latency_s")
         }
-    assert caplog.text.count("recorded before, not compared, or too many wait") == 3
+    assert caplog.text.count("it was counted when the call ended") == 3
     assert means(made, "resolved")[""] == (1, 1.0)
     assert means(made, "error")[""] == (1, 0.0)
 

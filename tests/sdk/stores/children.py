@@ -9,18 +9,21 @@ import json
 import os
 import resource
 import signal
+import sqlite3
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from typing_extensions import override
 
-from flipback.errors import LedgerError
+from flipback.errors import LedgerError, StoreError
 from flipback.exposure import Batch, Cell, CellKey
 from flipback.latch import Latch
 from flipback.ports import EntryKind, Intent, Store
 from flipback.stores import FileLedger, open_sqlite
+from flipback.stores._connection import FORK_WAIT_S, Connection
 from flipback.testing import FakeClock
 from flipback.testing.evidence import ROUTE, batch, cell, key
 
@@ -186,6 +189,68 @@ def forks_amid_flushes(path: str) -> dict[str, object]:
     return {"exits": exits, **seen}
 
 
+def forks_while_locked(path: str) -> dict[str, object]:
+    """Fork while a thread waits for a lock of another process, then let all go on."""
+    store = open_store(path)
+    locked, is_locked = os.pipe()
+    free, let_go = os.pipe()
+    holder = child(lambda: hold(path, is_locked, free))
+    os.read(locked, 1)
+    flushing = threading.Thread(target=flush_often, args=(store, "parent", 1))
+    flushing.start()
+    began = time.monotonic()
+    pid = child(lambda: flush_often(store, "child", 1))
+    waited = time.monotonic() - began > FORK_WAIT_S / 2
+    os.write(let_go, b".")
+    flushing.join()
+    exits = reap(holder) or reap(pid)
+    seen = totals(store)
+    store.close()
+    return {"waited": waited, "exit": exits, "n": seen["n"]}
+
+
+def hold(path: str, is_locked: int, free: int) -> None:
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    os.write(is_locked, b".")
+    os.read(free, 1)
+    holder.close()
+
+
+def forks_in_a_transaction(path: str) -> dict[str, object]:
+    """Fork in the middle of a write, with another file that nobody uses."""
+    write = Connection(Path(path), prepare=lambda *_: None, timeout_s=1)
+    beside = Connection(Path(path), prepare=lambda *_: None, timeout_s=1)
+    elsewhere = Connection(Path(f"{path}2"), prepare=lambda *_: None, timeout_s=1)
+    with write.writing() as db:
+        db.execute("CREATE TABLE kept (number)")
+        began = time.monotonic()
+        pid = child(lambda: refused((write, beside), elsewhere))
+        waited = time.monotonic() - began > 2 * FORK_WAIT_S
+        exited = reap(pid)
+        db.execute("INSERT INTO kept VALUES (1)")
+    with beside.reading() as db:
+        (kept,) = db.execute("SELECT number FROM kept").fetchone()
+    for each in (write, beside, elsewhere):
+        each.close()
+    return {"waited": waited, "exit": exited, "kept": kept}
+
+
+def refused(lost: Iterable[Connection], elsewhere: Connection) -> None:
+    """Raise unless the lost say that they are, and the other one works."""
+    with elsewhere.writing() as db:
+        db.execute("CREATE TABLE child (number)")
+    elsewhere.close()
+    for each in lost:
+        try:
+            with each.reading():
+                raise AssertionError
+        except StoreError as error:
+            if "was in use while this process was forked" not in str(error):
+                raise
+        each.close()
+
+
 def flush_often(store: Store, writer: str, times: int) -> None:
     for sequence in range(1, times + 1):
         store.flush(full_batch(sequence, writer=writer))
@@ -240,6 +305,8 @@ SCENARIOS = (
     four_at_once,
     latches_both_ways,
     forks_amid_flushes,
+    forks_while_locked,
+    forks_in_a_transaction,
     eight_kills,
 )
 

@@ -1,6 +1,9 @@
 import fcntl
 import hashlib
 import json
+import os
+import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -233,6 +236,82 @@ def test_a_ledger_that_stays_locked_is_read_but_not_waited_for(path: Path) -> No
             kill(ledger, "i2")
         assert ledger.latches()[ROUTE].trip == 1
     assert kill(ledger, "i2").trip == 2
+
+
+class Replacing(FakeClock):
+    """A clock at whose first look the ledger is replaced by an empty one."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    @override
+    def monotonic(self) -> float:
+        old = self._path.with_suffix(".old")
+        if not old.exists():
+            self._path.rename(old)
+            self._path.touch()
+        return super().monotonic()
+
+
+def test_a_kill_is_in_the_file_that_took_the_ledgers_place_meanwhile(
+    path: Path,
+) -> None:
+    assert kill(FileLedger(path, Replacing(path))).trip == 1
+    assert [entry.number for entry in open_at(path).entries()] == [1]
+    assert path.with_suffix(".old").read_bytes() == b""
+
+
+APPENDS: dict[str, Callable[[FileLedger], object]] = {
+    "kill": lambda ledger: kill(ledger, "written"),
+    "note": lambda ledger: note(ledger, "written"),
+    "release": lambda ledger: ledger.release(
+        Latch(route=ROUTE, trip=9, held=False, reason="written")
+    ),
+}
+
+
+@pytest.mark.parametrize("append", APPENDS.values(), ids=APPENDS)
+def test_what_is_appended_is_on_the_disk_before_the_call_returns(
+    path: Path,
+    ledger: FileLedger,
+    append: Callable[[FileLedger], object],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ledger.prepare()
+    kill(ledger)
+    synced: list[bytes] = []
+    sync = os.fsync
+
+    def watched(file: int) -> None:
+        if os.path.samestat(os.fstat(file), path.stat()):
+            synced.append(path.read_bytes())
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    append(ledger)
+    assert synced == [path.read_bytes()]
+    assert b'"written"' in synced[0]
+
+
+def test_the_name_of_a_new_ledger_is_on_the_disk_with_its_first_entry(
+    path: Path, ledger: FileLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: set[int] = set()
+    sync = os.fsync
+
+    def watched(file: int) -> None:
+        synced.add(os.fstat(file).st_ino)
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    kill(ledger)
+    assert synced == {path.stat().st_ino, path.parent.stat().st_ino}
+
+
+def test_nobody_else_may_read_a_new_ledger(path: Path, ledger: FileLedger) -> None:
+    kill(ledger)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:

@@ -1,9 +1,13 @@
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flipback.assignment import Assignment, Reason, Role
+from flipback.routing import UNTRACKED
 from flipback.stores import Flights, LostCall, lost_calls
 from flipback.stores import _flights as module
 
@@ -89,9 +93,9 @@ def test_more_calls_than_slots_go_untracked_and_slots_come_free_again(
     flights: Flights,
 ) -> None:
     slots = [flights.enter(ROUTE, assigned(n)) for n in range(module.SLOTS)]
-    assert module.UNTRACKED not in slots
-    assert flights.enter(ROUTE, assigned(0)) == module.UNTRACKED
-    flights.leave(module.UNTRACKED)
+    assert UNTRACKED not in slots
+    assert flights.enter(ROUTE, assigned(0)) == UNTRACKED
+    flights.leave(UNTRACKED)
     flights.leave(slots[7])
     assert flights.enter(ROUTE, assigned(0)) == slots[7]
 
@@ -101,13 +105,13 @@ def test_groups_beyond_their_room_go_untracked_and_never_under_anothers_name(
 ) -> None:
     epochs = [f"{number:0200d}" for number in range(300)]
     slots = [flights.enter(ROUTE, assigned(n, epoch=e)) for n, e in enumerate(epochs)]
-    assert module.UNTRACKED in slots
+    assert UNTRACKED in slots
     lost = died(flights, tmp_path)
     assert lost is not None
     assert [call.epoch for call in sorted(lost, key=lambda c: c.decision_id)] == epochs[
         : len(lost)
     ]
-    assert len(lost) == len(slots) - slots.count(module.UNTRACKED)
+    assert len(lost) == len(slots) - slots.count(UNTRACKED)
 
 
 @pytest.mark.parametrize("content", [b"", b"x" * 100, b"\xff" * 1000])
@@ -115,6 +119,79 @@ def test_a_file_that_is_none_of_ours_is_no_call(tmp_path: Path, content: bytes) 
     path = tmp_path / PATH
     path.write_bytes(content)
     assert lost_calls(path) == ()
+
+
+def garbled(flights: Flights, tmp_path: Path, old: bytes, new: bytes) -> list[str]:
+    """Return the epochs that are still found after an edit of the file."""
+    content = flights.path.read_bytes()
+    assert old in content
+    copy = tmp_path / "garbled"
+    copy.write_bytes(content.replace(old, new))
+    lost = lost_calls(copy)
+    assert lost is not None
+    return [call.epoch for call in lost]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"first"', b'"fir\r\xff"'),
+        (b'"first"', b"[[[[[[["),
+        (b'"first"', b"1234567"),
+        (b'["support", 1, "first"', b'["support", -1,"first"'),
+        (b'["support", 1, "first"', b'["s",9999999999,"first"'[:22]),
+        (b'["support", 1, "first"', b'["support", "1", "fir"'),
+    ],
+)
+def test_a_group_that_cannot_be_read_is_left_out_alone(
+    flights: Flights, tmp_path: Path, old: bytes, new: bytes
+) -> None:
+    flights.enter(ROUTE, assigned(1, epoch="first"))
+    flights.enter(ROUTE, assigned(2, epoch="second"))
+    assert garbled(flights, tmp_path, old, new) == ["second"]
+
+
+def test_a_mark_of_a_group_that_is_not_there_is_left_out(
+    flights: Flights, tmp_path: Path
+) -> None:
+    flights.enter(ROUTE, assigned(1, epoch="first"))
+    flights.enter(ROUTE, assigned(2, epoch="second"))
+    mark = (1).to_bytes(8, "little") + b"\xff" * 8
+    assert garbled(flights, tmp_path, mark, b"\xff" * 16) == ["second"]
+
+
+@given(
+    cuts=st.lists(st.tuples(st.integers(0, 2**17), st.binary(max_size=64)), max_size=9),
+    end=st.none() | st.integers(0, 2**17),
+)
+def test_a_garbled_or_torn_file_never_raises(
+    tmp_path_factory: pytest.TempPathFactory,
+    cuts: list[tuple[int, bytes]],
+    end: int | None,
+) -> None:
+    folder = tmp_path_factory.mktemp("flights")
+    log = Flights(folder / PATH)
+    for number in range(4):
+        log.enter(ROUTE, assigned(number, epoch=str(number % 2)))
+    content = bytearray(log.path.read_bytes())
+    log.close()
+    groups_at = content.index(b"[")
+    for place, garbage in cuts:
+        for start in (place % len(content), groups_at + place % 200):
+            content[start : start + len(garbage)] = garbage
+    (folder / PATH).write_bytes(content[:end])
+    lost = lost_calls(folder / PATH)
+    assert lost is not None
+    assert all(len(call.decision_id) == 16 for call in lost)
+
+
+def test_a_file_that_cannot_be_made_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "pwrite", lambda *_: 100)
+    with pytest.raises(OSError, match="No space left"):
+        Flights(tmp_path / PATH)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_is_gone_says_nothing(tmp_path: Path) -> None:

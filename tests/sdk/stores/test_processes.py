@@ -51,6 +51,18 @@ def test_a_process_may_fork_while_a_thread_flushes(tmp_path: Path) -> None:
     assert seen == {"exits": [0] * 20, "cells": 40, "n": [420], "subjects": 140}
 
 
+def test_a_fork_does_not_wait_for_a_locked_store(tmp_path: Path) -> None:
+    seen = seen_by("forks_while_locked", tmp_path / "x.db")
+    assert seen == {"waited": False, "exit": 0, "n": [6]}
+
+
+def test_a_store_in_use_during_a_fork_is_lost_to_the_child_alone(
+    tmp_path: Path,
+) -> None:
+    seen = seen_by("forks_in_a_transaction", tmp_path / "x.db")
+    assert seen == {"waited": False, "exit": 0, "kept": 1}
+
+
 def test_kills_of_eight_processes_are_one_trip_per_intent(tmp_path: Path) -> None:
     seen = seen_by("eight_kills", tmp_path / "x.jsonl")
     assert (seen["exits"], seen["lines"]) == ([0] * 8, 9)

@@ -1,6 +1,8 @@
 import random
 import sqlite3
+import stat
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -165,6 +167,53 @@ def test_a_locked_store_can_be_read_and_says_what_to_do(path: Path) -> None:
             impatient.flush(batch())
         assert impatient.latches() == {}
     impatient.close()
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_file_that_stays_locked_is_not_waited_for_beyond_the_timeout(
+    path: Path, is_new: bool
+) -> None:
+    if not is_new:
+        open_at(path).close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as holder:
+        holder.execute("PRAGMA locking_mode=EXCLUSIVE")
+        holder.execute("BEGIN EXCLUSIVE")
+        began = time.monotonic()
+        with pytest.raises(StoreError, match="was locked by another process"):
+            SqliteStore(path, clock=FakeClock(), busy_timeout_s=0.2)
+        assert 0.2 <= time.monotonic() - began < 2
+    open_at(path).close()
+
+
+def test_a_write_goes_on_as_soon_as_the_lock_is_free(
+    path: Path, store: SqliteStore
+) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        flush = threading.Thread(target=store.flush, args=(batch(),))
+        flush.start()
+        flush.join(0.2)
+        assert flush.is_alive()
+        holder.execute("COMMIT")
+    flush.join()
+    assert not store.flush(batch())
+
+
+def test_nobody_else_may_read_what_keeps_the_secret(
+    path: Path, store: SqliteStore
+) -> None:
+    store.secret()
+    modes = {
+        each.name: stat.S_IMODE(each.stat().st_mode) for each in path.parent.iterdir()
+    }
+    assert modes == {"x.db": 0o600, "x.db-wal": 0o600, "x.db-shm": 0o600}
+
+
+def test_the_mode_of_a_file_that_exists_is_kept(path: Path) -> None:
+    path.touch()
+    path.chmod(0o640)
+    open_at(path).close()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
 def test_threads_share_one_store(store: SqliteStore) -> None:

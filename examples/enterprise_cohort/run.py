@@ -6,151 +6,26 @@
 The last line of stdout is the verdict; the exit code is 0 if it was the right one.
 """
 
-import argparse
-import logging
-import os
-import shutil
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
 
-import models
-import sklearn
-from live import LiveView, PlainView, View
-from models import Person
-from replay import Replay
-from report import FLAG, Run, last_line, tell_flip, tell_hold
-from tracing import traced
-
-from flipback import Router
+from options import parse
 
 
-HERE = Path(__file__).parent
-FOLDER = Path(os.path.relpath(HERE.parents[1] / ".demo"))
-SEED = 1994
-CALLS_IF_GOOD = 60_000  # by then nine of ten biased candidates have flipped back
-ASKED = 1_000
-MORE_CALLS = 500
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What the command line says."""
-
-    good: bool
-    seed: int
-    calls: int | None
-    plain: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
-    """The models, and the people who will meet them."""
-
-    control: models.Model
-    candidate: models.Model
-    people: Iterator[Person]
-    asked: Sequence[Person]
-    most_calls: int
+INTERRUPTED = 130
 
 
 def main() -> int:
     """Run the demo and return its exit code."""
-    options = parse(sys.argv[1:])
-    # It would say that there is no ledger yet, which here is on purpose.
-    logging.getLogger("flipback").setLevel(logging.ERROR)
-    folder = fresh(FOLDER)
-    scene = prepare(options)
-    introduce(scene, options)
-    with (
-        traced(folder / "trace.jsonl", folder / "events.jsonl"),
-        Router.from_config(folder / "flipback.toml") as router,
-    ):
-        run = watch(scene, options, router, folder)
-        flipped = run.look.kill is not None
-        if flipped:
-            more = list(islice(scene.people, MORE_CALLS))
-            tell_flip(run, asked=scene.asked, more=more)
-        else:
-            tell_hold(run, asked=scene.asked)
-    print(last_line(run))
-    return 0 if flipped is not options.good else 1
+    options = parse(sys.argv[1:], __doc__ or "")
+    print("training on census data ...\n", flush=True)
+    try:
+        # Importing scikit-learn takes seconds, which no wrong option has to wait for.
+        from story import tell  # noqa: PLC0415 - see above
 
-
-def parse(arguments: Sequence[str]) -> Options:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--good", action="store_true", help="an unbiased candidate")
-    parser.add_argument("--seed", type=int, default=SEED, help="order and assignment")
-    parser.add_argument("--calls", type=int, help="calls to replay at most")
-    parser.add_argument("--plain", action="store_true", help="lines, no live view")
-    given = parser.parse_args(arguments)
-    return Options(
-        good=given.good,
-        seed=given.seed,
-        calls=given.calls or (CALLS_IF_GOOD if given.good else None),
-        plain=given.plain or not sys.stdout.isatty(),
-    )
-
-
-def fresh(folder: Path) -> Path:
-    """Return the folder with a copy of the plan and nothing else in it."""
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(HERE / "plan", folder)
-    # The secret keys the hash that puts people into buckets, whose scatter is part
-    # of the evidence. An application keeps it secret; here runs have to repeat.
-    os.environ["FLIPBACK_SECRET"] = "known"  # noqa: S105 - it guards nothing here
-    return folder
-
-
-def prepare(options: Options) -> Scene:
-    """Load the people and train the models."""
-    # Checks of every single row that the extract has passed long ago.
-    sklearn.set_config(  # pyright: ignore[reportUnknownMemberType] - has no types
-        assume_finite=True, skip_parameter_validation=True
-    )
-    census = models.load_census()
-    parts = models.split(census)
-    trained = models.train(census, parts)
-    asked = islice(models.traffic(census, parts, options.seed), ASKED)
-    people = len(parts.traffic)
-    return Scene(
-        control=trained.control,
-        candidate=trained.unbiased if options.good else trained.biased,
-        people=models.traffic(census, parts, options.seed),
-        asked=list(asked),
-        most_calls=min(options.calls or people, people),
-    )
-
-
-def introduce(scene: Scene, options: Options) -> None:
-    """Say what is about to happen."""
-    export = "the whole export" if options.good else "a biased export"
-    for name, model, what in (
-        ("control", scene.control, "75 % of people, in production"),
-        ("candidate", scene.candidate, f"25 % of people, trained on {export}"),
-    ):
-        print(f"{name:10} {model.name} {model.version}: {what}")
-    print(
-        f"{'traffic':10} up to {scene.most_calls:,} census rows, one call each, "
-        f"seed {options.seed}, routed by flag {FLAG}\n",
-        flush=True,
-    )
-
-
-def watch(scene: Scene, options: Options, router: Router, folder: Path) -> Run:
-    """Replay until the flag flips back or the people run out, and show it."""
-    replay = Replay(router, scene.control, scene.candidate)
-    live = not options.plain
-    view: View = (
-        LiveView(replay, most_calls=scene.most_calls) if live else PlainView(replay)
-    )
-    with view:
-        look = replay.run(islice(scene.people, scene.most_calls), view.show)
-        view.show(look, last=True)
-    return Run(replay=replay, look=look, folder=folder)
+        return tell(options)
+    except KeyboardInterrupt:
+        print("\ninterrupted; .demo holds what there is")
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

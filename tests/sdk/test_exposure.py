@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flipback.exposure import BUCKETS, Batch, Cell, CellKey, LateOutcome
+from flipback.exposure import BUCKETS, MAX_VALUE, Batch, Cell, CellKey
 
 
 NUMBERS = st.floats(-1e3, 1e3)
@@ -88,24 +88,37 @@ def test_a_value_that_is_too_far_makes_the_spread_infinite_and_raises_nothing() 
     assert math.isinf(made.xx)
 
 
-def test_a_batch_is_empty_until_something_is_in_it() -> None:
-    late = LateOutcome(
-        decision_id="0",
-        metric="m",
-        expires_at=0.0,
-        keys=(KEY,),
-        bucket=0,
-        value=1.0,
-        subject=None,
-    )
-    assert Batch(writer="w", sequence=1).empty
-    assert not Batch(writer="w", sequence=1, cells={KEY: Cell()}).empty
-    assert not Batch(writer="w", sequence=1, subjects={KEY: {1}}).empty
-    assert not Batch(writer="w", sequence=1, late=[late]).empty
-    assert not Batch(writer="w", sequence=1, excluded={("r", "static"): 1}).empty
+@given(st.lists(st.floats(-MAX_VALUE, MAX_VALUE), min_size=1, max_size=20))
+def test_values_up_to_the_largest_can_be_weighed(values: list[float]) -> None:
+    made = Cell.starting_at(values[0])
+    for place, value in enumerate(values):
+        made.add(place, value)
+    assert made.is_weighable
+
+
+@pytest.mark.parametrize("value", [1e102, -1e102, 1e200, math.inf, math.nan])
+@pytest.mark.parametrize("others", [[], [0.5], [1e100]])
+def test_a_value_far_beyond_the_largest_cannot_be_weighed(
+    value: float, others: list[float]
+) -> None:
+    for values in ([value, *others], [*others, value]):
+        made = Cell.starting_at(values[0])
+        for place, each in enumerate(values):
+            made.add(place, each)
+        assert not made.is_weighable
+        clean = Cell()
+        clean.merge(made)
+        assert not clean.is_weighable
+
+
+def test_huge_sums_that_cancel_each_other_cannot_be_weighed() -> None:
+    made = cell([(0, 1.0), (1, 1.0)])
+    made.x[0], made.x[1] = 1e300, -1e300
+    assert not made.is_weighable
+    assert Cell().is_weighable
 
 
 def test_batches_share_nothing() -> None:
     one, two = (Batch(writer="w", sequence=n) for n in (1, 2))
     one.excluded["r", "static"] = 1
-    assert two.empty
+    assert two.excluded == {}

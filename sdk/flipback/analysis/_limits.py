@@ -84,18 +84,18 @@ def weigh_mean_limit(
 ) -> Weighed:
     """Weigh a limit on the mean of a metric."""
     binary = 0 < limit < 1 and _is_binary(means)
-    judge = _judge_hits if binary else _judge_mean
+    engine = Engine.ONE_SAMPLE if binary else Engine.NORMAL_MIXTURE
     return _both(
         Weighed(
-            engine=Engine.ONE_SAMPLE if binary else Engine.NORMAL_MIXTURE,
+            engine=engine,
             control_n=count(means.control),
             candidate_n=count(means.candidate),
             control_value=pooled_mean(means.control),
             candidate_value=pooled_mean(means.candidate),
             strata=len(means.candidate),
         ),
-        judge(test, limit, means.candidate),
-        judge(test, limit, means.control),
+        _judge(test, limit, means.candidate, engine),
+        _judge(test, limit, means.control, engine),
         alpha=alpha,
     )
 
@@ -113,7 +113,7 @@ def _both(
         candidate_value=seen.candidate_value,
         deff=candidate.deff,
         strata=seen.strata,
-        note=BREACHED_BY_BOTH if by_control else candidate.note,
+        note=candidate.note or (BREACHED_BY_BOTH if by_control else ""),
         breached_by_control=by_control,
     )
 
@@ -125,6 +125,16 @@ def _against(test: Test, limit: float, hits: _Hits) -> _Answer:
     return _Answer(log_e, hits.deff, "" if hits.n else _NOTHING)
 
 
+def _judge(test: Test, limit: float, arms: Sequence[Arm], engine: Engine) -> _Answer:
+    if not arms:
+        return _Answer(0.0, note=_NOTHING)
+    if not all_weighable(arms):
+        return _Answer(0.0, note=too_large(test.guardrail.metric))
+    if engine is Engine.ONE_SAMPLE:
+        return _judge_hits(test, limit, arms)
+    return _judge_mean(test, limit, arms)
+
+
 def _judge_hits(test: Test, limit: float, arms: Sequence[Arm]) -> _Answer:
     n = count(arms)
     deff = design_effect((arm, arm.n / n) for arm in arms)
@@ -132,10 +142,6 @@ def _judge_hits(test: Test, limit: float, arms: Sequence[Arm]) -> _Answer:
 
 
 def _judge_mean(test: Test, limit: float, arms: Sequence[Arm]) -> _Answer:
-    if not arms:
-        return _Answer(0.0, note=_NOTHING)
-    if not all_weighable(arms):
-        return _Answer(0.0, note=too_large(test.guardrail.metric))
     entered = [arm for arm in arms if arm.n >= MIN_CANDIDATE]
     if note := burn_in("the candidate", entered, least=BURN_IN):
         return _Answer(0.0, note=note)
@@ -145,16 +151,18 @@ def _judge_mean(test: Test, limit: float, arms: Sequence[Arm]) -> _Answer:
     deviation = sqrt(max(arm.variance for arm in entered))
     mei = smallest_harm(test) * (abs(limit) or deviation)
     log_e = normal_mixture(score.score, score.info, mei=mei)
-    if not isfinite(log_e):
+    if not isfinite(log_e + score.deff):
         return _Answer(0.0, note=too_far_apart(test.guardrail.metric))
     return _Answer(log_e, score.deff)
 
 
 def _is_binary(means: Means) -> bool:
-    """Return whether every value is 0 or 1, of which the sums are a sure sign."""
+    """Return whether every value is 0 or 1, of which the sums are a sure sign.
+
+    An arm that cannot be weighed does not choose the engine of the other.
+    """
     return all(
-        arm.cell.origin == 0
-        and arm.is_weighable
-        and isclose(sum(arm.cell.x), arm.cell.xx, rel_tol=1e-12)
+        arm.cell.origin == 0 and isclose(sum(arm.cell.x), arm.cell.xx, rel_tol=1e-12)
         for arm in (*means.control, *means.candidate)
+        if arm.is_weighable
     )

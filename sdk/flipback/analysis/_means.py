@@ -57,7 +57,7 @@ def weigh_means(
     if score is None or not mei:
         return _undecided(means, "all observations of both arms have the same value")
     log_e = normal_mixture(score.score, score.info, mei=mei)
-    if not isfinite(log_e):
+    if not isfinite(log_e + score.deff):
         return _undecided(means, too_far_apart(test.guardrail.metric))
     return Weighed(
         engine=Engine.NORMAL_MIXTURE,
@@ -84,7 +84,7 @@ def pooled_mean(arms: Sequence[Arm]) -> float | None:
 
 def all_weighable(arms: Sequence[Arm]) -> bool:
     """Return whether nothing that is computed of these arms can overflow."""
-    return all([arm.is_weighable for arm in arms])
+    return all(arm.is_weighable for arm in arms)
 
 
 def burn_in(who: str, arms: Sequence[Arm], *, least: int) -> str:

@@ -59,21 +59,23 @@ class CrashWatch:
     def _book_file(self, path: Path) -> None:
         if path not in self._booked:
             lost = lost_calls(path)
-            if lost is None:
+            if lost is None or not all(map(self._book, lost)):
                 return
-            for call in lost:
-                self._book(call)
             self._booked.add(path)
         if self._assembly.flusher.flush():
             path.unlink(missing_ok=True)
             self._booked.discard(path)
 
     def _book(self, call: LostCall) -> bool:
-        """Count one lost call; False where this process does not know its plan."""
+        """Count one lost call; False where too much waits for the store already."""
+        faults = self._assembly.ground.faults
         plan = self._assembly.ground.plans.get(call.route)
         if plan is None:
-            return False
-        self._assembly.ground.faults.note(
+            faults.note(
+                call.route, PROCESS_DIED, "no plan is about this route any more"
+            )
+            return True
+        faults.note(
             call.route, PROCESS_DIED, f"a call of {call.variant!r} counts as an error"
         )
         recorder = self._assembly.recorder

@@ -32,6 +32,7 @@ from flipback.ports import (
 ALIVE_S = 5.0
 _POLL_S = 0.02
 _AT_ONCE = 32
+_FORCED_FOR_NOTHING = "is forced to control"  # a mistake, and no route's problem
 _TELLING = 100  # exposures; before, an outcome may just not be there yet
 
 
@@ -210,8 +211,8 @@ class Operator:
     def _faults(self, route: str) -> list[str]:
         return [
             detail
-            for (where, _), detail in self._ground.faults.details().items()
-            if where in {"*", route}
+            for (where, kind), detail in self._ground.faults.details().items()
+            if where in {"*", route} and not kind.endswith(_FORCED_FOR_NOTHING)
         ]
 
     def _offered(self, route: str) -> FlagState | None:

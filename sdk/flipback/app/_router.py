@@ -16,7 +16,7 @@ from flipback.control import GuardrailEvaluator, SystemClock
 from flipback.errors import RouteError
 from flipback.plan import nearest
 from flipback.ports import Clock
-from flipback.routing import Route, not_a_value
+from flipback.routing import Route, described, named, not_a_value
 from flipback.routing._route import P, R
 
 
@@ -94,11 +94,13 @@ class Router:
         """
         try:
             problem = self._record(receipt, metric, value)
-        except Exception as error:  # noqa: BLE001 - a late outcome must not fail a call
+        except ValueError as error:  # a sentence of ours about the receipt
             problem = str(error)
+        except Exception as error:  # noqa: BLE001 - a late outcome must not fail a call
+            problem = described(error)
         if problem:
             self._assembly.ground.faults.note(
-                "*", f"outcome refused: {metric}", problem
+                "*", f"outcome refused: {named(metric)}", problem
             )
         return not problem
 
@@ -150,7 +152,7 @@ class Router:
         hint = nearest(name, plans, otherwise="add a plan for it")
         return f"no plan is about route {name!r}, only {known}; {hint}"
 
-    def _record(self, receipt: str, metric: str, value: float) -> str:
+    def _record(self, receipt: str, metric: object, value: float) -> str:
         """Book a late outcome; return why not, or an empty string."""
         if self._runtime.stopped:
             return "the router was stopped; nothing is written any more"
@@ -159,7 +161,7 @@ class Router:
         plan = self._assembly.ground.plans.get(ticket.route)
         if plan is None:
             return self._unknown(ticket.route)
-        if metric not in plan.metrics:
+        if not isinstance(metric, str) or metric not in plan.metrics:
             known = ", ".join(sorted(plan.metrics))
             return f"no guardrail or hypothesis names it; the plan knows {known}"
         if problem := not_a_value(value):

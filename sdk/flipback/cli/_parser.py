@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Mapping
 from importlib.metadata import version
 
+from typing_extensions import override
+
 from flipback.cli._arguments import Command
 from flipback.cli._exit import MEANING
 from flipback.cli.check import CHECK
@@ -19,6 +21,14 @@ _CONFIG = "path of flipback.toml; else FLIPBACK_CONFIG, else the working directo
 _JSON = "print JSON, for machines"
 
 
+class _Version(argparse.Action):
+    """Looks the version up when asked: no kill depends on what is installed how."""
+
+    @override
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        parser.exit(message=f"flipback {version('flipback')}\n")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser; the reference page is tested against it."""
     parser = argparse.ArgumentParser(
@@ -32,7 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--config", metavar="FILE", help=_CONFIG)
     parser.add_argument("--json", action="store_true", help=_JSON)
     parser.add_argument(
-        "--version", action="version", version=f"flipback {version('flipback')}"
+        "--version", action=_Version, nargs=0, help="print the version and end"
     )
     commands = parser.add_subparsers(
         title="commands", metavar="COMMAND", required=True, dest="command"

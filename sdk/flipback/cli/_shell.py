@@ -121,4 +121,5 @@ class _Teller(logging.Handler):
 
     @override
     def emit(self, record: logging.LogRecord) -> None:
-        warn(record.getMessage())
+        with contextlib.suppress(OSError, ValueError):  # nobody reads standard error
+            warn(record.getMessage())

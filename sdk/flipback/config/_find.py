@@ -53,7 +53,7 @@ def _existing(path: Path, *, asked_by: str) -> Path:
                 table="",
                 key="the file",
                 problem=f"does not exist, and {asked_by} asks for it",
-                remedy=f"correct {asked_by}; a path that is given comes first, then "
+                remedy="correct it there; a path that is given comes first, then "
                 f"{ENVIRONMENT_KEY}, then {CONFIG_NAME} in the working directory",
             )
         ]

@@ -3,8 +3,8 @@
 from flipback.routing._context import context
 from flipback.routing._decide import Decider
 from flipback.routing._epochs import EpochBook
-from flipback.routing._exchange import not_a_value, receipt, record
-from flipback.routing._faults import Faults
+from flipback.routing._exchange import named, not_a_value, receipt, record
+from flipback.routing._faults import Faults, described
 from flipback.routing._flag import Evaluated, FlagReader
 from flipback.routing._inflight import UNTRACKED, InFlight
 from flipback.routing._parts import Parts
@@ -33,6 +33,8 @@ __all__ = [
     "Ticket",
     "Variant",
     "context",
+    "described",
+    "named",
     "not_a_value",
     "receipt",
     "record",

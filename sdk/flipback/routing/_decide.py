@@ -16,7 +16,7 @@ from flipback.assignment import (
     Role,
 )
 from flipback.routing._context import attribute, current_scope, targeting_key
-from flipback.routing._faults import described
+from flipback.routing._faults import described, shortened
 from flipback.routing._flag import Evaluated, FlagReader
 from flipback.routing._parts import Parts
 from flipback.routing._standing import Standing, Switch
@@ -122,7 +122,7 @@ class Decider:
         self._parts.faults.note(
             self._plan.route,
             Reason.UNKNOWN_VARIANT,
-            f"flag {self._plan.flag!r} says {said.name!r}; no code is registered",
+            f"flag {self._plan.flag!r} says {shortened(said.name)}, which has no code",
         )
         return self._plan.control, Reason.UNKNOWN_VARIANT
 

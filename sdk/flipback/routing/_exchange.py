@@ -8,12 +8,12 @@ from numbers import Real
 from typing import cast
 
 from flipback.assignment import Assignment
+from flipback.exposure import MAX_VALUE
 from flipback.plan import BUILT_IN_METRICS, ERROR, LATENCY
 from flipback.routing._faults import Faults
 from flipback.routing._inflight import UNTRACKED
 
 
-_LARGEST = 1e100
 _TOO_LARGE = "the value is too large to be squared; record it in another unit"
 
 
@@ -59,7 +59,7 @@ class Exchange:
 
     def record(self, metric: object, value: object) -> bool:
         """Keep an outcome; False, counted and logged once, if it cannot be one."""
-        name, number, problem = _named(metric), 0.0, ""
+        name, number, problem = named(metric), 0.0, ""
         try:  # before the lock is taken: conversion may run the application's code
             number = _number(value)
         except ValueError as error:
@@ -146,7 +146,7 @@ def _number(value: object) -> float:
         raise ValueError(f"{kind} is no number; record a float, an int or a bool")
     if not math.isfinite(number):
         raise ValueError(f"{number} is not finite; record a number or nothing at all")
-    if abs(number) > _LARGEST:
+    if abs(number) > MAX_VALUE:
         raise ValueError(_TOO_LARGE)
     return number
 
@@ -157,7 +157,7 @@ def _is_truth(value: object) -> bool:
     return getattr(dtype, "kind", None) == "b" and getattr(value, "shape", None) == ()
 
 
-def _named(metric: object) -> str:
+def named(metric: object) -> str:
     """Return a metric's name; running no code of the application, it cannot raise."""
     if issubclass(type(metric), str):
         return str.__str__(cast("str", metric))
@@ -207,7 +207,7 @@ def record(metric: str, value: float) -> bool:
     if isinstance(serving, Exchange):
         return serving.record(metric, value)
     if serving is None:
-        _outside.note("*", "record outside of a routed call", _named(metric))
+        _outside.note("*", "record outside of a routed call", named(metric))
     return False
 
 

@@ -58,6 +58,7 @@ class Decision:
     def expose(self) -> str:
         """Count the exposure, when the subject meets the variant; return its receipt.
 
+        Each call counts one exposure: call it once per decision.
         Everything that is known of the call, errors and latency included, is
         then recorded by that receipt. It is empty where the secret cannot be
         read; such a decision is not compared anyway.

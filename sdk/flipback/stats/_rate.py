@@ -202,9 +202,10 @@ def _bracket(
 ) -> _Bracket | None:
     """Return two points with the zero between them; None if there is no zero.
 
-    It may never be positive; and it may never fall where so many events are all in
-    one arm that the rounding of their logarithms outweighs the threshold. Where strata contradict each other the estimate itself may be rejected, so the
-    search goes both ways, in steps that double.
+    It may never be positive; and it may never fall, where so many events are all in
+    one arm that the rounding of their logarithms outweighs the threshold. Where
+    strata contradict each other the estimate itself may be rejected, so the search
+    goes both ways, in steps that double.
     """
     low = high = start
     at_low = at_high = falling(start)

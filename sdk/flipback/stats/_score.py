@@ -196,6 +196,8 @@ def design_effect(
     influence = [0.0] * BUCKETS
     independent = 0.0
     for arm, weight in weighed_arms:
+        if not arm.variance:
+            continue  # its scatter is what rounding left
         scale = weight / arm.n
         expected = scale * arm.centred
         influence = [

@@ -269,6 +269,30 @@ def test_a_watcher_outlives_a_failure_but_not_its_owner(
         watcher.stop()
 
 
+def test_a_watcher_tells_the_same_failure_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    failures = iter(["boom", "boom", "", "boom", "bang"])
+    ended = threading.Event()
+
+    class Owner:
+        def look(self) -> None:
+            failure = next(failures, None)
+            if failure is None:
+                ended.set()
+            elif failure:
+                raise RuntimeError(failure)
+
+    owner = Owner()
+    watcher = Watcher(owner.look, wait=lambda stop, _: stop.is_set())
+    watcher.start()
+    assert ended.wait(5)
+    watcher.stop()
+    told = [record.getMessage().rpartition(": ")[2] for record in caplog.records]
+    assert told == ["RuntimeError('boom')"] * 2 + ["RuntimeError('bang')"]
+    assert "Traceback" not in caplog.text
+
+
 _FORK = """
 import os, sys, threading
 from pathlib import Path

@@ -129,6 +129,30 @@ def test_one_failing_cohort_fails_the_plan_and_is_named() -> None:
     assert not failed & {"segment=a", "segment=c"}
 
 
+def test_a_cohort_is_taken_to_be_no_less_clustered_than_everybody() -> None:
+    rng, book = seeded(1), Book()
+    levels = [rng.gauss(10, 1) for _ in range(64)]
+    for variant, count in (("control", 40), ("candidate", 10)):
+        for bucket, level in enumerate(levels):
+            for _ in range(count):
+                value = level + rng.gauss(0, 1)
+                book.value(variant, "score", value, bucket=bucket)
+    for variant, count in (("control", 640), ("candidate", 320)):
+        where = {"cohort": "segment=new"}
+        book.values(variant, "score", gaussian(count, mean=10, seed=count), **where)
+    alone = Book()
+    alone.cells = {key: book.cells[key] for key in book.cells if key.cohort}
+    plan = plan_of(SCORE, segments=["new"])
+    everybody, cohort = analyze(plan, book.evidence).findings
+    _, by_itself = analyze(plan, alone.evidence).findings
+    assert by_itself.deff < 2
+    assert everybody.deff > 10
+    assert cohort.deff == everybody.deff
+    assert cohort.interval is not None
+    assert by_itself.interval is not None
+    assert cohort.interval.low < by_itself.interval.low
+
+
 def test_a_total_failure_of_a_constant_metric_fails() -> None:
     book = Book()
     book.values("control", "score", [1.0] * 1000)

@@ -135,6 +135,8 @@ def test_a_damaged_store_keeps_nobody_from_killing_and_releasing(
         assert f"{folder.store} is no SQLite database" in report.problem
         (status,) = person.status()
         assert status.analysis is None
+        assert status.processes is None
+        assert not report.counted
         assert any(str(folder.store) in problem for problem in status.problems)
         released = person.release(ROUTE, trip=1, reason="x", actor="ada")
         assert (released.refused, released.stored) == ("", False)
@@ -199,3 +201,27 @@ def test_only_a_process_of_this_host_can_be_known_to_be_dead(
     alive: bool,  # noqa: FBT001 - a column of the table
 ) -> None:
     assert _is_alive(ProcessRecord(id="x", host=host, pid=pid, seen_at=0.0)) is alive
+
+
+def test_a_guarded_metric_that_is_never_recorded_is_told(
+    project: CreateProject,
+) -> None:
+    folder = project()
+    with App(folder, fails=False) as app:
+        app.serve(400)
+        app.router.guard.look()
+    with operator(folder) as person:
+        (status,) = person.status()
+    assert status.exposures >= 100
+    assert status.unobserved == ("resolved",)
+
+
+def test_a_release_reads_what_the_flag_offers_now(project: CreateProject) -> None:
+    with operator(project()) as person:
+        person.kill([ROUTE], reason="one", actor="ada", wait_s=0)
+        release = person.release(ROUTE, trip=1, reason="x", actor="ada")
+        person.kill(["unplanned"], reason="one", actor="ada", wait_s=0)
+        other = person.release("unplanned", trip=1, reason="x", actor="ada")
+    assert release.flag is not None
+    assert release.flag.default_variant == "v1"
+    assert other.flag is None

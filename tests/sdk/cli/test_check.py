@@ -107,7 +107,88 @@ def test_a_broken_configuration_is_told_and_no_traceback(
 
 
 def test_checking_changes_nothing(project: Project) -> None:
+    project.run("kill", "summarizer", "--reason", "x", "--wait", "0s")
     before = {path: path.read_bytes() for path in project.root.rglob("*.*")}
+    assert project.root / "flipback.db" in before
     project.run("check")
     after = {path: path.read_bytes() for path in project.root.rglob("*.*")}
     assert after == before
+
+
+def test_checking_creates_nothing(project: Project) -> None:
+    before = set(project.root.rglob("*"))
+    assert project.run("check").code == ExitCode.OK
+    assert set(project.root.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('store = "redis:x"', "flipback.toml: store: nothing installed serves 'redis'"),
+        ('store = "sqlite::memory:"', "names no file that processes could share"),
+        ('store = "sqlite:gone/x.db"', "flipback.toml: store: cannot be used: its fo"),
+        ('ledger = "gone/x.jsonl"', "flipback.toml: ledger: cannot be used: "),
+        ('store = "sqlite:flags.flagd.json"', "is no SQLite database"),
+        ('ledger = "flags.flagd.json"', "flipback.toml: ledger: cannot be used: "),
+    ],
+)
+def test_a_store_or_ledger_that_cannot_be_used_is_a_mistake(
+    project: Project, text: str, told: str
+) -> None:
+    project.write("flipback.toml", text)
+    said = project.run("check")
+    assert said.code == ExitCode.MISTAKES
+    assert told in said.out
+
+
+def test_offline_opens_no_store_but_knows_its_kind(project: Project) -> None:
+    project.write("flipback.toml", 'store = "sqlite:gone/x.db"')
+    assert project.run("check", "--offline").code == ExitCode.OK
+    project.write("flipback.toml", 'store = "redis:x"')
+    said = project.run("check", "--offline")
+    assert said.code == ExitCode.MISTAKES
+    assert "nothing installed serves 'redis'" in said.out
+
+
+def test_forced_control_is_noted(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLIPBACK_FORCE_CONTROL", "summarizer")
+    project.write("flipback.force-control", "")
+    said = project.run("check")
+    assert said.code == ExitCode.OK
+    assert "note: FLIPBACK_FORCE_CONTROL forces control on route summarizer" in said.out
+    assert "note: flipback.force-control forces control on every route" in said.out
+
+
+def test_a_forced_route_that_nobody_plans_is_a_mistake(project: Project) -> None:
+    project.write("flipback.force-control", "sumarizer")
+    said = project.run("check")
+    assert said.code == ExitCode.MISTAKES
+    assert (
+        "flipback.force-control: route: forces 'sumarizer', which no plan names; "
+        "did you mean `summarizer`?" in said.out
+    )
+
+
+def test_a_flag_without_split_is_what_a_kill_leaves(project: Project) -> None:
+    project.run("kill", "summarizer", "--reason", "x", "--wait", "0s")
+    said = project.run("check")
+    assert said.code == ExitCode.OK
+    assert (
+        "note: rollouts/summarizer.toml: flag summarizer-model has no split since the "
+        "kill of trip 1; the one before is in flags.flagd.json.audit.jsonl: put it "
+        "back by hand after the release\n" in said.out
+    )
+    project.run("release", "summarizer", "--trip", "1", "--reason", "x")
+    said = project.run("check")
+    assert said.code == ExitCode.OK
+    assert "put it back by hand to go on\n" in said.out
+
+
+def test_a_flag_that_never_had_a_split_is_a_mistake(project: Project) -> None:
+    flags = project.root / "flags.flagd.json"
+    flags.write_text(flags.read_text().replace('"targeting"', '"unused"'))
+    said = project.run("check")
+    assert said.code == ExitCode.MISTAKES
+    assert "the flag has no split" in said.out

@@ -16,10 +16,10 @@ FAR_AWAY = 4e9
 KILL = ("--reason", "errors double", "--actor", "ana", "--wait", "0s")
 
 
-def register(project: Project, **trips: int) -> None:
+def register(project: Project, name: str = "one", **trips: int) -> None:
     """Let a process that runs appear in the store, obeying these trips."""
     process = ProcessRecord(
-        id="one",
+        id=name,
         host=socket.gethostname(),
         pid=os.getpid(),
         seen_at=FAR_AWAY,
@@ -135,6 +135,8 @@ def test_a_store_that_is_broken_does_not_stop_a_kill(project: Project) -> None:
     assert "  ledger: written" in said.out
     assert "  store: NOT WRITTEN" in said.out
     assert "  flag service: applied" in said.out
+    assert "  processes: unknown: the store cannot be read" in said.out
+    assert "whether running processes obey is unknown" in said.out
 
 
 def test_processes_that_do_not_obey_are_counted(project: Project) -> None:
@@ -142,6 +144,7 @@ def test_processes_that_do_not_obey_are_counted(project: Project) -> None:
     said = project.run("kill", "summarizer", *KILL)
     assert said.code == ExitCode.UNACKNOWLEDGED
     assert "  processes: 0 of 1 acknowledged" in said.out
+    assert "summarizer: trip 1 is recorded; no running process obeys yet" in said.out
 
 
 def test_processes_that_obey_are_counted(project: Project) -> None:
@@ -194,4 +197,75 @@ def test_all_of_nothing_is_no_success(project: Project) -> None:
 def test_a_misspelled_route_is_latched_and_told(project: Project) -> None:
     said = project.run("kill", "sumarizer", *KILL)
     assert said.code == ExitCode.LOCAL_ONLY
-    assert "NO PLAN NAMES THIS ROUTE; did you mean `summarizer`?" in said.out
+    assert said.out.startswith(
+        "no plan names route 'sumarizer' (known: summarizer); latched all the same; "
+        "did you mean `summarizer`?\n  ledger: written\n"
+    )
+
+
+NOWHERE = 'ledger = "gone/ledger.jsonl"\nstore = "sqlite:gone/flipback.db"'
+
+
+def test_a_kill_that_reached_nothing_is_none(project: Project) -> None:
+    project.write("flipback.toml", NOWHERE)
+    project.write("flags.flagd.json", "{")
+    said = project.run("kill", "summarizer", *KILL)
+    assert said.code == ExitCode.NOT_KILLED
+    assert said.out.startswith("summarizer: NOT KILLED: nothing could be written\n")
+    assert "  flag service: NOT APPLIED\n" in said.out
+    assert f"touch {project.root / 'flipback.force-control'}\n" in said.out
+    assert "FLIPBACK_FORCE_CONTROL=summarizer for the application" in said.out
+    assert "release it with" not in said.out
+    answer = project.run("kill", "summarizer", *KILL, "--json").json()
+    (kill,) = answer["kills"]
+    assert answer["exit"] == ExitCode.NOT_KILLED
+    assert kill["killed"] is False
+    assert kill["processes"] is None
+    assert kill["release"] is None
+
+
+def test_a_kill_that_only_the_flag_has_says_so(project: Project) -> None:
+    project.write("flipback.toml", NOWHERE)
+    said = project.run("kill", "summarizer", *KILL)
+    assert said.code == ExitCode.NOT_DURABLE
+    assert "NOT RECORDED; only the flag itself serves control now" in said.out
+
+
+def test_some_processes_that_obey_are_not_all(project: Project) -> None:
+    register(project, "one", summarizer=0)
+    register(project, "two", summarizer=1)
+    said = project.run("kill", "summarizer", *KILL)
+    assert said.code == ExitCode.UNACKNOWLEDGED
+    assert "trip 1 is recorded; 1 of 2 running processes obey yet" in said.out
+
+
+def test_a_flag_that_was_told_is_applied_whatever_other_plans_say(
+    project: Project,
+) -> None:
+    project.plan("twin", candidate="v1")
+    said = project.run("kill", "summarizer", *KILL)
+    assert "  flag service: applied\n" in said.out
+
+
+def test_without_processes_the_next_one_goes_on_trying(project: Project) -> None:
+    project.write("flags.flagd.json", "{")
+    said = project.run("kill", "summarizer", *KILL)
+    assert "NOT APPLIED YET, the next process that starts will try again" in said.out
+    register(project, summarizer=0)
+    said = project.run("kill", "summarizer", *KILL)
+    assert "NOT APPLIED YET, running processes go on trying" in said.out
+
+
+@pytest.mark.parametrize("text", ["store = ", 'store = "redis:x"', None])
+def test_without_a_configuration_the_break_glass_is_told(
+    project: Project, text: str | None
+) -> None:
+    if text is None:
+        (project.root / "flipback.toml").unlink()
+    else:
+        project.write("flipback.toml", text)
+    said = project.run("kill", "summarizer", *KILL)
+    assert said.code == ExitCode.USAGE
+    assert "nothing was killed; to force control without configuration" in said.err
+    assert "touch flipback.force-control beside" in said.err
+    assert "FLIPBACK_FORCE_CONTROL=*" in said.err

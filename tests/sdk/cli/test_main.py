@@ -1,5 +1,9 @@
+import io
+import logging
+import os
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 
@@ -81,7 +85,7 @@ def test_without_a_configuration_all_three_places_are_named(
     (project.root / "flipback.toml").unlink()
     said = project.run(*argv, "--json")
     assert said.code == ExitCode.USAGE
-    assert "--config is not given, FLIPBACK_CONFIG is not set" in said.err
+    assert "no path is given (--config), FLIPBACK_CONFIG is not set" in said.err
     assert said.json()["exit"] == ExitCode.USAGE
 
 
@@ -118,3 +122,70 @@ def test_main_takes_the_arguments_of_the_process(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["flipback", "check"])
     assert main() == ExitCode.OK
+
+
+def test_the_version_is_told(project: Project) -> None:
+    said = project.run("--version")
+    assert (said.code, said.out) == (ExitCode.OK, f"flipback {version('flipback')}\n")
+
+
+def test_an_encoding_without_a_letter_is_no_fault(project: Project) -> None:
+    reason = ("kill", "summarizer", "--reason", "Blödsinn", "--wait", "0s")
+    assert project.run(*reason).code == ExitCode.OK
+    command = [sys.executable, "-m", "flipback.cli", "status"]
+    environ = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(  # noqa: S603 - our own module
+        command, capture_output=True, cwd=project.root, env=environ, check=False
+    )
+    assert done.returncode == ExitCode.OK
+    assert b"reason     Bl\\xf6dsinn" in done.stdout
+
+
+def test_json_is_ascii_whatever_people_wrote(project: Project) -> None:
+    said = project.run("kill", "summarizer", "--reason", "\udc80ö", "--json")
+    assert said.out.isascii()
+    (kill,) = said.json()["kills"]
+    assert kill["latch"]["reason"] == "\udc80ö"
+
+
+def test_what_controls_a_terminal_is_shown_and_not_sent(project: Project) -> None:
+    reason = "fine\x1b[2J\nsearch: all is well"
+    project.run("kill", "summarizer", "--reason", reason, "--actor", "a\u202eb")
+    said = project.run("status").out
+    assert "  reason     fine\\x1b[2J\\nsearch: all is well\n" in said
+    assert ", by a\\u202eb\n" in said
+
+
+def test_what_a_command_says_is_not_logged_as_well(
+    project: Project, caplog: pytest.LogCaptureFixture
+) -> None:
+    (project.root / "flipback.db").write_bytes(b"no database at all" * 100)
+    said = project.run("status")
+    assert said.out.count("is no SQLite database") == 1
+    assert said.err == ""
+    assert not caplog.records
+
+
+def test_the_log_of_an_application_is_left_as_it_was(project: Project) -> None:
+    logger = logging.getLogger("flipback")
+    before = (logger.propagate, list(logger.handlers))
+    project.run("check")
+    assert (logger.propagate, list(logger.handlers)) == before
+
+
+def test_a_flag_audit_that_is_lost_is_told_in_one_line(project: Project) -> None:
+    (project.root / "flags.flagd.json.audit.jsonl").mkdir()
+    said = project.run("kill", "summarizer", "--reason", "x", "--wait", "0s")
+    assert said.code == ExitCode.OK
+    (line,) = said.err.splitlines()
+    assert line.startswith("flipback: ")
+    assert "cannot be appended to" in line
+
+
+def test_a_stream_that_is_no_terminal_is_left_alone(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", stream)
+    assert project.run("check").code == ExitCode.OK
+    assert "no mistakes" in stream.getvalue()

@@ -49,3 +49,52 @@ def test_a_broken_plan_does_not_stop_a_release(project: Project) -> None:
     said = project.run("release", "summarizer", "--trip", "1", *RELEASE)
     assert said.code == ExitCode.OK
     assert "control and candidate are both 'v1'" in said.err
+
+
+def test_a_release_says_that_the_flag_still_serves_control(project: Project) -> None:
+    kill(project, "summarizer")
+    said = project.run("release", "summarizer", "--trip", "1", *RELEASE)
+    assert "  the flag serves v1: change it there to go on\n" in said.out
+
+
+def test_a_release_warns_where_the_flag_offers_the_candidate(project: Project) -> None:
+    kill(project, "summarizer")
+    project.flag("summarizer-model", v1="v1", v2="v2")
+    said = project.run("release", "summarizer", "--trip", "1", *RELEASE)
+    assert "  WARNING: the flag offers 50 % to v2 now: subjects get it" in said.out
+    assert "serves v1" not in said.out
+
+
+def test_a_release_of_a_candidate_by_default_warns_too(project: Project) -> None:
+    kill(project, "summarizer")
+    project.flag("summarizer-model", v2="v2")
+    answer = project.run("release", "summarizer", "--trip", "1", *RELEASE, "--json")
+    assert answer.json()["flag"]["default_variant"] == "v2"
+    kill(project, "summarizer")
+    project.flag("summarizer-model", v2="v2", v1="v1")
+    flags = project.root / "flags.flagd.json"
+    flags.write_text(flags.read_text().replace('"targeting"', '"unused"'))
+    said = project.run("release", "summarizer", "--trip", "2", *RELEASE)
+    assert "WARNING: the flag offers 100 % to v2 now" in said.out
+
+
+def test_a_release_does_not_guess_what_the_flag_offers(project: Project) -> None:
+    kill(project, "summarizer")
+    project.write("flags.flagd.json", "{")
+    said = project.run("release", "summarizer", "--trip", "1", *RELEASE)
+    assert said.code == ExitCode.OK
+    assert "what it offers cannot be read from here" in said.out
+
+
+def test_a_release_of_a_route_that_nobody_plans_is_told(project: Project) -> None:
+    said = project.run("release", "sumarizer", "--trip", "1", *RELEASE)
+    assert said.code == ExitCode.REFUSED
+    assert (
+        "no such route: no plan names route 'sumarizer' (known: summarizer); "
+        "did you mean `summarizer`?" in said.out
+    )
+    kill(project, "sumarizer")
+    said = project.run("release", "sumarizer", "--trip", "1", *RELEASE)
+    assert said.code == ExitCode.OK
+    assert "no such route" in said.out
+    assert "the flag" not in said.out

@@ -56,6 +56,21 @@ def test_forced_control_is_told(
     assert route["serves_control_because"] == "forced_control"
 
 
+def test_a_forced_route_that_nobody_plans_is_a_mistake(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLIPBACK_FORCE_CONTROL", "sumarizer")
+    said = project.run("status")
+    assert said.code == ExitCode.MISTAKES
+    assert (
+        "FLIPBACK_FORCE_CONTROL: route: forces 'sumarizer', which no plan names; "
+        "did you mean `summarizer`?" in said.err
+    )
+    assert "  served     as offered\n" in said.out
+    (mistake,) = project.run("status", "--json").json()["mistakes"]
+    assert mistake["file"] == "FLIPBACK_FORCE_CONTROL"
+
+
 def test_a_mapped_flag_is_told_in_the_words_of_the_plan(project: Project) -> None:
     project.flag("summarizer-model", off=False, on=True)
     plan = project.root / "rollouts" / "summarizer.toml"
@@ -76,7 +91,12 @@ def test_a_store_that_is_broken_is_told(project: Project) -> None:
     said = project.run("status")
     assert said.code == ExitCode.UNAVAILABLE
     assert "  evidence   cannot be read" in said.out
-    assert "  served     v1: ledger and store cannot both be read" in said.out
+    assert "  served     v1 in processes that start now: ledger and store" in said.out
+    assert "processes that already run go on with what they last knew" in said.out
+    assert "  processes  unknown: the store cannot be read\n" in said.out
+    assert said.out.count("  problem ") == 1
+    (route,) = project.run("status", "--json").json()["routes"]
+    assert route["processes"] is None
 
 
 def test_a_plan_with_mistakes_hides_no_other_route(project: Project) -> None:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from math import inf
 
 from flipback.analysis import Analysis
@@ -6,6 +7,7 @@ from flipback.app import RouteStatus
 from flipback.assignment import EVERYBODY, Cohort
 from flipback.cli._status_json import status_json
 from flipback.cli._status_text import status_text
+from flipback.control import describe
 from flipback.latch import Latch
 from flipback.plan import FailsOn, Guardrail, RolloutPlan, Stage
 from flipback.ports import ProcessRecord
@@ -74,7 +76,7 @@ def test_the_evidence_is_a_table_that_lines_up() -> None:
     assert len(everybody.partition("inconclusive")[0]) == header.index("verdict")
     assert cohort.split() == [
         *("error", "plan=enterprise", "900", "100", "0.02", "0.05", "+150.0%"),
-        *("0.011", "..", "+inf", "4.25", "fail"),
+        *("0.011", "..", "+inf", "4.25", "fail", "(blamed)"),
     ]
 
 
@@ -86,9 +88,10 @@ def test_harm_pauses_and_warnings_are_told_in_sentences() -> None:
             warned=(finding(EVERYBODY),),
         )
     )
-    assert "  harm       proven: error +150.0% for cohort plan=enterprise" in text
-    assert "  pause      should pause: error +150.0% for cohort plan=free" in text
-    assert "  warning    error +150.0% for everybody" in text
+    harm = describe(finding("plan=enterprise"))
+    assert f"  harm       proven: {harm}" in text
+    assert f"  pause      should pause: {describe(finding('plan=free'))}" in text
+    assert f"  warning    {describe(finding(EVERYBODY))}" in text
     assert "  excluded   40 targeting_match" in text
     assert "  processes  1 running\n" in text
 
@@ -101,3 +104,31 @@ def test_machines_get_null_for_what_is_not_finite() -> None:
     assert again["evidence"]["excluded"] == {"targeting_match": 40}
     assert again["flag"] is None
     assert again["processes"][0]["trip"] == 2
+
+
+def test_harm_proven_by_all_together_is_blamed_on_the_likeliest() -> None:
+    route = status()
+    assert route.analysis is not None
+    suspect = route.analysis.findings[0]
+    crossed = replace(route.analysis, verdict=Verdict.FAIL, suspect=suspect)
+    text = status_text(replace(route, analysis=crossed))
+    assert text.splitlines()[-1].endswith("fail (blamed)")
+    assert "blamed" not in status_text(route)
+
+
+def test_proven_harm_on_which_nobody_acted_asks_for_a_kill() -> None:
+    route = status(broken=(finding("plan=enterprise", Verdict.FAIL),))
+    said = (
+        "  warning    harm is proven, but no process has acted: "
+        "run `flipback kill support --reason '...'`\n"
+    )
+    assert said in status_text(route)
+    held = Latch(route="support", trip=1, held=True)
+    assert "has acted" not in status_text(replace(route, latch=held))
+
+
+def test_a_guarded_metric_that_nobody_records_is_told() -> None:
+    route = replace(status(), unobserved=("no_click",), exposures=777)
+    said = "  warning    candidate exposed 777 times, no `no_click` observed; see"
+    assert said in status_text(route)
+    assert status_json(route)["unobserved"] == ["no_click"]

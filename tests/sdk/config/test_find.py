@@ -31,7 +31,11 @@ def test_no_configuration_names_all_three_places(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("option", "environ", "culprit"),
     [
-        ("gone.toml", {"FLIPBACK_CONFIG": "flipback.toml"}, "--config asks"),
+        (
+            "gone.toml",
+            {"FLIPBACK_CONFIG": "flipback.toml"},
+            r"path given \(--config\) asks",
+        ),
         (None, {"FLIPBACK_CONFIG": "gone.toml"}, "FLIPBACK_CONFIG asks"),
     ],
 )
@@ -41,3 +45,8 @@ def test_a_wrong_path_is_never_replaced_by_another_file(
     (tmp_path / "flipback.toml").touch()
     with pytest.raises(ConfigError, match=culprit):
         find_config(option, environ, tmp_path)
+
+
+def test_a_folder_is_told_to_be_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"is a folder, .* such as .*/flipback\.toml"):
+        find_config(str(tmp_path), {}, tmp_path)

@@ -144,7 +144,7 @@ def test_a_store_that_cannot_be_read_decides_nothing(
     with pytest.raises(StoreError, match="down"):
         guard.look()
     guard.watch()
-    assert "evidence unreadable: the store is down" in process.faults
+    assert "no look at the evidence: the store is down" in process.faults
 
 
 def test_a_watch_in_the_background_rolls_back_by_itself(

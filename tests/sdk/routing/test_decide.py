@@ -15,7 +15,7 @@ from openfeature.transaction_context import (
 )
 from typing_extensions import override
 
-from benches import FREE, USER, Bench, fails, says
+from benches import USER, Bench, fails, says
 from flipback.assignment import Reason, Role
 from flipback.routing import Standing
 
@@ -91,7 +91,7 @@ def test_what_the_code_does_not_know_is_control(
 ) -> None:
     bench.say("v3")
     logged = assert_control_in_doubt(bench, "unknown_variant", caplog)
-    assert "flag 'support-model' says 'v3'; no code is registered" in logged
+    assert "flag 'support-model' says 'v3', which has no code" in logged
 
 
 def test_a_subject_without_a_targeting_key_is_control(
@@ -170,17 +170,6 @@ def test_a_provider_that_explodes_is_control(
     assert "alice" not in logged
 
 
-def test_what_the_provider_says_is_logged_at_debug(
-    bench: Bench, caplog: pytest.LogCaptureFixture
-) -> None:
-    bench.provider.answer = lambda _: fails(ErrorCode.GENERAL, "no segment for alice")
-    with caplog.at_level(logging.DEBUG, logger="flipback"):
-        bench.call()
-    assert [r.levelname for r in caplog.records if "alice" in r.getMessage()] == [
-        "DEBUG"
-    ]
-
-
 @pytest.mark.parametrize("stage", ["before", "after"])
 @pytest.mark.usefixtures("world")
 def test_a_hook_that_explodes_is_control(
@@ -239,22 +228,6 @@ def test_a_start_that_explodes_is_control(
 def test_a_user_that_is_none_is_control(bench: Bench) -> None:
     nothing: EvaluationContext = None  # type: ignore[assignment]
     assert bench.call(nothing) == "v1"
-    assert bench.drained().excluded == {"flipback_fault": 1}
-
-
-@pytest.mark.parametrize("override", [Reason.KILLED, Reason.FORCED], ids=str)
-def test_the_reason_says_killed_while_the_secret_cannot_be_read(
-    build: Build, override: Reason
-) -> None:
-    def unreadable() -> bytes:
-        raise OSError("the store is gone")
-
-    bench = build(secret=unreadable)
-    bench.switch.standing = Standing(override=override, trip=1)
-    assert bench.call() == "v1"
-    assert bench.drained().excluded == {override.value: 1}
-    bench.switch.standing = FREE
-    assert bench.call() == "v1"
     assert bench.drained().excluded == {"flipback_fault": 1}
 
 

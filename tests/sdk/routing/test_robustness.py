@@ -4,12 +4,13 @@ import logging
 from collections.abc import Callable, Mapping
 
 import pytest
+from openfeature.exception import ErrorCode
 from typing_extensions import override
 
-from benches import USER, Bench
-from flipback.assignment import Assignment
+from benches import FREE, USER, Bench, fails
+from flipback.assignment import Assignment, Reason
 from flipback.exposure import LateOutcome
-from flipback.routing import Recorder
+from flipback.routing import Recorder, Standing
 from flipback.telemetry import EventLog
 
 
@@ -118,3 +119,30 @@ def test_no_fault_puts_a_targeting_key_into_the_log(
         "type_mismatch",
     }
     assert "user-1" not in caplog.text
+
+
+def test_what_the_provider_says_is_logged_at_debug(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.provider.answer = lambda _: fails(ErrorCode.GENERAL, "no segment for alice")
+    with caplog.at_level(logging.DEBUG, logger="flipback"):
+        bench.call()
+    assert [r.levelname for r in caplog.records if "alice" in r.getMessage()] == [
+        "DEBUG"
+    ]
+
+
+@pytest.mark.parametrize("override", [Reason.KILLED, Reason.FORCED], ids=str)
+def test_the_reason_says_killed_while_the_secret_cannot_be_read(
+    build: Build, override: Reason
+) -> None:
+    def unreadable() -> bytes:
+        raise OSError("the store is gone")
+
+    bench = build(secret=unreadable)
+    bench.switch.standing = Standing(override=override, trip=1)
+    assert bench.call() == "v1"
+    assert bench.drained().excluded == {override.value: 1}
+    bench.switch.standing = FREE
+    assert bench.call() == "v1"
+    assert bench.drained().excluded == {"flipback_fault": 1}

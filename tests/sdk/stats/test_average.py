@@ -28,6 +28,10 @@ def test_evidence_too_large_for_a_float_is_averaged() -> None:
     assert average([1e5, 0.0], [0.5, 0.5]) == pytest.approx(1e5 + log(0.5))
 
 
+def test_evidence_without_bound_is_infinite_on_average() -> None:
+    assert average([inf, 0.0, inf], [0.25, 0.5, 0.25]) == inf
+
+
 def test_nothing_to_average_is_no_evidence() -> None:
     assert average([], []) == 0
 

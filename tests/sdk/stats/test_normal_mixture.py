@@ -91,3 +91,21 @@ def test_the_interval_ends_exactly_where_rejection_begins(
     assert 0 < away < inf
     at_the_end = normal_mixture(away * info, info, mei=mei)
     assert at_the_end == pytest.approx(log_threshold, rel=1e-9)
+
+
+ANY_SIZE = st.floats(0, 1e300) | st.sampled_from([5e-324, 1e-300, 1e300])
+
+
+@given(score=st.floats(), info=ANY_SIZE, mei=ANY_SIZE)
+def test_no_numbers_make_it_raise(score: float, info: float, mei: float) -> None:
+    log_e = normal_mixture(score, info, mei=mei)
+    assert isfinite(log_e) or not abs(score) < 1e150 or info > 1e150 or mei > 1e150
+
+
+@given(info=ANY_SIZE, mei=ANY_SIZE.filter(lambda mei: 0 < mei <= 1e150))
+def test_an_interval_of_any_size_is_not_negative(info: float, mei: float) -> None:
+    assert half_width(info, mei=mei, log_threshold=log(40)) >= 0
+
+
+def test_without_information_nothing_is_bounded() -> None:
+    assert half_width(0, mei=0.1, log_threshold=log(40)) == inf

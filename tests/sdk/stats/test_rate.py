@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flipback.stats import RateStratum, rate_engine, rate_interval, rates
@@ -204,3 +204,20 @@ def test_the_rates_lie_between_the_rates_of_the_strata(
     assert values is not None
     candidate = [s.candidate_events / s.candidate_n for s in strata]
     assert min(candidate) - 1e-12 <= values[1] <= max(candidate) + 1e-12
+
+
+@given(
+    hits=st.tuples(st.integers(0, 10**15), st.integers(0, 10**15)),
+    exposed=st.tuples(st.integers(0, 10**15), st.integers(0, 10**15)),
+)
+@example(hits=(10**15, 0), exposed=(0, 1))
+@example(hits=(10**15, 0), exposed=(0, 10**15))
+@example(hits=(0, 10**15), exposed=(1, 0))
+def test_counts_of_any_size_have_an_interval_with_two_ends(
+    hits: tuple[int, int], exposed: tuple[int, int]
+) -> None:
+    totals = [max(pair) for pair in zip(hits, exposed, strict=True)]
+    stratum = RateStratum(*hits, *totals)
+    assert isfinite(rate_engine([stratum]))
+    interval = rate_interval([stratum], log_threshold=LOG_40)
+    assert interval is None or interval.low <= interval.high

@@ -13,6 +13,7 @@ from flipback.stats import (
     Arm,
     Harm,
     Pair,
+    design_effect,
     normal_mixture,
     score_against_limit,
     stratified_score,
@@ -124,6 +125,19 @@ def test_two_constants_that_differ_are_evidence() -> None:
 def test_two_constants_that_agree_say_nothing() -> None:
     assert stratified_score([pair_of([1.0] * 1000, [1.0] * 30)]) is None
     assert stratified_score([]) is None
+
+
+def test_values_whose_square_underflows_say_nothing() -> None:
+    tiny = [0.0, 1e-160] * 100
+    assert stratified_score([pair_of(tiny, tiny)]) is None
+    assert score_against_limit([Arm(cell_of(tiny))], limit=1.0) is None
+
+
+def test_the_rounding_of_a_constant_arm_is_no_clustering() -> None:
+    constant, varying = Arm(cell_of([0.7] * 900)), Arm(cell_of(gaussian(900)))
+    constant.variance = 0.0
+    expected = design_effect([(varying, 1e-60)])
+    assert design_effect([(constant, 1.0), (varying, 1e-60)]) == expected
 
 
 def test_a_margin_tolerates_more_where_the_metric_is_negative_too() -> None:

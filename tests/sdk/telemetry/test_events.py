@@ -65,7 +65,7 @@ def test_by_default_calls_are_no_events(
     bench = build()
     bench.call()
     ticket = bench.parts.keyring.open(bench.route.decide(USER).expose())
-    assert bench.parts.late(ticket, "resolved", 1.0)
+    assert not bench.parts.late(ticket, "resolved", 1.0)
     assert written(logged) == []
 
 
@@ -99,7 +99,7 @@ def test_a_late_outcome_is_an_event_once(
     bench = build(telemetry={"events": "all"})
     ticket = bench.parts.keyring.open(bench.route.decide(USER).expose())
     logged.clear()
-    assert bench.parts.late(ticket, "resolved", 1.0)
+    assert not bench.parts.late(ticket, "resolved", 1.0)
     assert [name for name, _ in written(logged)] == ["flipback.outcome"]
 
 

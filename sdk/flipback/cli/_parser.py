@@ -26,7 +26,8 @@ class _Version(argparse.Action):
 
     @override
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        parser.exit(message=f"flipback {version('flipback')}\n")
+        print(f"flipback {version('flipback')}")
+        parser.exit()
 
 
 def build_parser() -> argparse.ArgumentParser:

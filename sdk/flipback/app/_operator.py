@@ -1,5 +1,6 @@
 """What a person at a terminal can see and do, with or without a running application."""
 
+import logging
 import os
 import secrets
 import socket
@@ -11,11 +12,12 @@ from typing import Self
 
 from flipback.analysis import Analysis, analyze
 from flipback.app._assembly import forced, lay_ground
+from flipback.app._binding import bounded
 from flipback.app._open import open_flags
 from flipback.assignment import EVERYBODY, Reason
 from flipback.config import Settings
 from flipback.control import Ground, KillReport, KillSwitch, SystemClock
-from flipback.errors import ConfigError, FlagWriteError, StoreError
+from flipback.errors import FlagWriteError, StoreError
 from flipback.exposure import EXPOSURE, Evidence
 from flipback.latch import Latch, merge_all
 from flipback.plan import BUILT_IN_METRICS, RolloutPlan
@@ -145,7 +147,8 @@ class Operator:
             actor: Who.
             wait_s: Seconds to wait for running processes to obey.
         """
-        self._killswitch.refresh()
+        # A store that hangs must not hold up a kill; the ledger was read before it.
+        bounded(self._killswitch.refresh)
 
         def kill(route: str) -> KillReport:
             intent = Intent(id=secrets.token_hex(8), actor=actor, reason=reason)
@@ -189,8 +192,9 @@ class Operator:
         try:
             processes = self._running(plan.route)
             # A held trip has no evidence of its own; what led to it explains it.
+            explains = standing.trip - 1 if latch.held else standing.trip
             evidence = self._ground.store.evidence(
-                plan.route, attempt=standing.attempt, trip=standing.trip - latch.held
+                plan.route, attempt=standing.attempt, trip=explains
             )
         except StoreError as error:
             if not any(str(error) in problem for problem in problems):
@@ -331,5 +335,6 @@ def _writer(settings: Settings) -> FlagWriter | None:
     """Return the flag writer; a kill must work where the service cannot be opened."""
     try:
         return open_flags(settings).writer
-    except ConfigError:
+    except Exception as error:  # noqa: BLE001 - whatever a vendor's import raises
+        logging.getLogger("flipback").debug("no flag writer: %s", error)
         return None

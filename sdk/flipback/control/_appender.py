@@ -26,16 +26,14 @@ class Appender:
         self._lock = threading.Lock()
         self._under_way: dict[_Key, Future[Latch]] = {}
 
-    def append(
-        self, route: str, *, intent: Intent, at: str, floor: Callable[[], Latch]
-    ) -> Latch:
+    def append(self, route: str, *, intent: Intent, at: str, floor: Latch) -> Latch:
         """Return the latch that the ledger has now.
 
         Args:
             route: What to kill.
             intent: Who and why.
             at: When, for people.
-            floor: Finds the greatest latch known elsewhere; it may take long too.
+            floor: The greatest latch known elsewhere.
 
         Raises:
             LedgerError: It failed, or it is not done yet.
@@ -46,9 +44,7 @@ class Appender:
             patience_s = PATIENCE_S if waiting is None else 0.0
             if waiting is None:
                 waiting = self._under_way[key] = _begun(
-                    lambda: self._ledger.kill(
-                        route, intent=intent, at=at, floor=floor()
-                    )
+                    lambda: self._ledger.kill(route, intent=intent, at=at, floor=floor)
                 )
         try:
             return waiting.result(patience_s)

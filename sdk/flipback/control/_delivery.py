@@ -141,7 +141,7 @@ class Delivery:
                 latch.route,
                 intent=_intent_of(latch),
                 at=latch.at,
-                floor=lambda: replace(latch, trip=latch.trip - 1, intent=""),
+                floor=replace(latch, trip=latch.trip - 1, intent=""),
             )
         except LedgerError as error:
             return _with_problem(report, f"not durable: {error}")

@@ -129,9 +129,7 @@ class KillSwitch:
         known = self._latches.get(route, Latch(route=route))
         durable, problem = True, ""
         try:
-            latch = self._appender.append(
-                route, intent=intent, at=at, floor=lambda: self._floor(known)
-            )
+            latch = self._appender.append(route, intent=intent, at=at, floor=known)
         except LedgerError as error:
             latch = known.killed(
                 reason=intent.reason, actor=intent.actor, intent=intent.id, at=at
@@ -144,11 +142,6 @@ class KillSwitch:
             flag=Delivered.PENDING,
             problem=problem,
         )
-
-    def _floor(self, known: Latch) -> Latch:
-        """Return the greatest latch known anywhere: a kill must come after it."""
-        stored = self._from_store() or {}
-        return known.merge(stored.get(known.route, known))
 
     def _obeyed(self, report: KillReport) -> KillReport:
         latch = report.latch

@@ -15,7 +15,7 @@ from flipback.stores._schema import prepare
 MOST_HASHES = 100_000
 """Hashes of subjects kept per route and attempt before they are sampled."""
 
-BUSY_TIMEOUT_S = 5.0
+BUSY_TIMEOUT_S = 1.0
 
 
 def open_sqlite(location: str, *, base: str, clock: Clock) -> Store:

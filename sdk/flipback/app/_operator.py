@@ -7,14 +7,14 @@ import socket
 import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Self
 
-from flipback.analysis import Analysis, analyze
+from flipback.analysis import analyze
 from flipback.app._assembly import forced, lay_ground
 from flipback.app._binding import bounded
 from flipback.app._open import open_flags
-from flipback.assignment import EVERYBODY, Reason
+from flipback.app._reports import Kill, Release, RouteStatus, acknowledged
+from flipback.assignment import EVERYBODY
 from flipback.config import Settings
 from flipback.control import Ground, KillReport, KillSwitch, SystemClock
 from flipback.errors import FlagWriteError, StoreError
@@ -36,81 +36,6 @@ _POLL_S = 0.02
 _AT_ONCE = 32
 _FORCED_FOR_NOTHING = "is forced to control"  # a mistake, and no route's problem
 _TELLING = 100  # exposures; before, an outcome may just not be there yet
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RouteStatus:
-    """One route as it stands.
-
-    Attributes:
-        plan: Its rollout plan.
-        latch: The greatest of all copies of its latch.
-        override: Why control serves whatever the flag says, None if the flag may.
-        flag: What the flag service offers, None if it cannot be read.
-        analysis: What the evidence says: of a killed route, what it said before the
-            kill. None if it cannot be read.
-        processes: Processes of this host that run the route, None if the store,
-            which knows them, cannot be read.
-        problems: What could not be read, one sentence each.
-        unobserved: Guarded metrics of which the candidate, exposed often enough, has
-            no observation at all; a misspelled name guards nothing.
-        exposures: How often the candidate was exposed.
-    """
-
-    plan: RolloutPlan
-    latch: Latch
-    override: Reason | None
-    flag: FlagState | None
-    analysis: Analysis | None
-    processes: tuple[ProcessRecord, ...] | None
-    problems: tuple[str, ...]
-    unobserved: tuple[str, ...] = ()
-    exposures: int = 0
-
-    @property
-    def acknowledged(self) -> int:
-        """Return how many processes are known to obey the latch."""
-        return _acknowledged(self.processes or (), self.latch)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kill(KillReport):
-    """What a kill reached, and whether the processes that run are known.
-
-    Attributes:
-        counted: The store could be read; else `processes` and `acknowledged` say
-            nothing.
-    """
-
-    counted: bool = False
-
-    @property
-    def recorded(self) -> bool:
-        """Return whether anything of flipback has it, so that others will obey."""
-        return self.durable or self.stored
-
-    @property
-    def obeyed(self) -> bool:
-        """Return whether every process that runs is known to obey."""
-        return self.stored and self.counted and self.acknowledged >= self.processes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Release:
-    """What a release did.
-
-    Attributes:
-        latch: The latch now.
-        refused: Why nothing was released; empty where it was.
-        stored: The store has it, so that running processes obey.
-        flag: What the flag service offers after the release; None if nothing was
-            released, or it cannot be read.
-    """
-
-    latch: Latch
-    refused: str = ""
-    stored: bool = False
-    flag: FlagState | None = None
 
 
 class Operator:
@@ -284,7 +209,7 @@ def _kill(report: KillReport, running: Sequence[ProcessRecord] | None) -> Kill:
         flag=report.flag,
         problem=report.problem,
         processes=len(running or ()),
-        acknowledged=_acknowledged(running or (), report.latch),
+        acknowledged=acknowledged(running or (), report.latch),
         counted=running is not None,
     )
 
@@ -312,10 +237,6 @@ def _observed(plan: RolloutPlan, evidence: Evidence, metric: str) -> int:
         for key, cell in evidence.cells.items()
         if (key.metric, key.cohort, key.variant) == (metric, EVERYBODY, plan.candidate)
     )
-
-
-def _acknowledged(processes: Iterable[ProcessRecord], latch: Latch) -> int:
-    return sum(process.trips.get(latch.route, 0) >= latch.trip for process in processes)
 
 
 def _is_alive(process: ProcessRecord) -> bool:

@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Iterator
 
-from flipback.app._operator import Kill
+from flipback.app import Kill
 from flipback.cli._routes import VARIABLE, not_planned, planned
 from flipback.cli._shell import release_command
 from flipback.config import Reading

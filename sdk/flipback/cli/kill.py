@@ -6,8 +6,7 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict
 from typing import NoReturn
 
-from flipback.app import Operator
-from flipback.app._operator import Kill
+from flipback.app import Kill, Operator
 from flipback.cli._arguments import Command, Options, said, seconds
 from flipback.cli._exit import ExitCode
 from flipback.cli._kill_text import kill_text

@@ -1,0 +1,91 @@
+"""What the operator answers: how a route stands, what a kill or release reached."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from flipback.analysis import Analysis
+from flipback.assignment import Reason
+from flipback.control import KillReport
+from flipback.latch import Latch
+from flipback.plan import RolloutPlan
+from flipback.ports import FlagState, ProcessRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteStatus:
+    """One route as it stands.
+
+    Attributes:
+        plan: Its rollout plan.
+        latch: The greatest of all copies of its latch.
+        override: Why control serves whatever the flag says, None if the flag may.
+        flag: What the flag service offers, None if it cannot be read.
+        analysis: What the evidence says: of a killed route, what it said before the
+            kill. None if it cannot be read.
+        processes: Processes of this host that run the route, None if the store,
+            which knows them, cannot be read.
+        problems: What could not be read, one sentence each.
+        unobserved: Guarded metrics of which the candidate, exposed often enough, has
+            no observation at all; a misspelled name guards nothing.
+        exposures: How often the candidate was exposed.
+    """
+
+    plan: RolloutPlan
+    latch: Latch
+    override: Reason | None
+    flag: FlagState | None
+    analysis: Analysis | None
+    processes: tuple[ProcessRecord, ...] | None
+    problems: tuple[str, ...]
+    unobserved: tuple[str, ...] = ()
+    exposures: int = 0
+
+    @property
+    def acknowledged(self) -> int:
+        """Return how many processes are known to obey the latch."""
+        return acknowledged(self.processes or (), self.latch)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kill(KillReport):
+    """What a kill reached, and whether the processes that run are known.
+
+    Attributes:
+        counted: The store could be read; else `processes` and `acknowledged` say
+            nothing.
+    """
+
+    counted: bool = False
+
+    @property
+    def recorded(self) -> bool:
+        """Return whether anything of flipback has it, so that others will obey."""
+        return self.durable or self.stored
+
+    @property
+    def obeyed(self) -> bool:
+        """Return whether every process that runs is known to obey."""
+        return self.stored and self.counted and self.acknowledged >= self.processes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """What a release did.
+
+    Attributes:
+        latch: The latch now.
+        refused: Why nothing was released; empty where it was.
+        stored: The store has it, so that running processes obey.
+        flag: What the flag service offers after the release; None if nothing was
+            released, or it cannot be read.
+    """
+
+    latch: Latch
+    refused: str = ""
+    stored: bool = False
+    flag: FlagState | None = None
+
+
+def acknowledged(processes: Iterable[ProcessRecord], latch: Latch) -> int:
+    """Return how many of these processes obey the latch."""
+    return sum(process.trips.get(latch.route, 0) >= latch.trip for process in processes)

@@ -1,0 +1,193 @@
+"""Reading, writing and killing flags in one flag service."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from openfeature.provider import FeatureProvider
+
+
+SCALE = 100_000
+"""Weights of a split are in 1/1000 percent; a split sums to SCALE exactly."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlagRef:
+    """One flag, or with `rule` one rule of it, in one environment of a service."""
+
+    key: str
+    environment: str = ""
+    project: str = ""
+    rule: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """An opaque version: good for equality, never for order."""
+
+    token: str
+    scope: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlagState:
+    """A flag as its service has it now.
+
+    Attributes:
+        ref: What was read.
+        enabled: False where the service would hand out the caller's default.
+        variants: Variant name to the value that it hands out.
+        split: Variant name to weight (sums to SCALE) of the managed split; empty
+            where the flag has none.
+        default_variant: Variant served where no split or rule decides.
+        version: Compare-and-set token of this state.
+        exceptions: Rules and pins that do not follow the split, for people.
+        raw: The flag as the service spells it (JSON text), for `restore`.
+    """
+
+    ref: FlagRef
+    enabled: bool
+    variants: Mapping[str, object]
+    split: Mapping[str, int]
+    default_variant: str | None
+    version: Version
+    exceptions: tuple[str, ...] = ()
+    raw: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """Why a write is made; its id makes a replay recognisable.
+
+    Attributes:
+        id: The same for every retry of the same act.
+        actor: Who wants it: a person's name, or the evaluator.
+        reason: Why, for the service's audit log.
+    """
+
+    id: str
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlagChange:
+    """What a write did.
+
+    Attributes:
+        intent: Why it was made.
+        before: Version before.
+        after: Version after.
+        changed: False where the flag already was as wanted.
+        raced: Another writer may have been overwritten.
+        snapshot: The flag before the write, for `restore`.
+    """
+
+    intent: Intent
+    before: Version
+    after: Version
+    changed: bool
+    raced: bool = False
+    snapshot: FlagState | None = None
+
+
+class CompareAndSet(StrEnum):
+    """How well a service can refuse a write that is based on an old state."""
+
+    ATOMIC = "atomic"
+    GUARDED = "guarded"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a flag service can do, so that nobody has to guess."""
+
+    cas: CompareAndSet
+    kill_covers: frozenset[str] = frozenset({"default", "rules", "targets"})
+    comments: bool = False
+    history: bool = False
+    approvals_possible: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreflightIssue:
+    """Something that would keep a flag from being killed or ramped as planned."""
+
+    problem: str
+    remedy: str
+    blocks: bool = True
+
+
+class FlagWriter(Protocol):
+    """Write access to one flag service. OpenFeature itself only reads.
+
+    The safe direction (`kill`) is unconditional and idempotent; the unsafe one
+    (`set_split`, `restore`) is compare-and-set. All raise `FlagWriteError`.
+    """
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Return what this service can do."""
+        ...
+
+    def preflight(self, ref: FlagRef, *, control: str) -> Sequence[PreflightIssue]:
+        """Return what stands in the way of managing this flag; nothing is changed."""
+        ...
+
+    def read(self, ref: FlagRef) -> FlagState:
+        """Return the flag's state, read from the service itself and never cached."""
+        ...
+
+    def set_split(
+        self,
+        ref: FlagRef,
+        split: Mapping[str, int],
+        *,
+        expect: Version,
+        intent: Intent,
+    ) -> FlagChange:
+        """Set the managed split; a state other than `expect` is a CONFLICT."""
+        ...
+
+    def kill(self, ref: FlagRef, *, control: str, intent: Intent) -> FlagChange:
+        """Make control explicit for everybody: default, rules and pinned users."""
+        ...
+
+    def restore(
+        self,
+        snapshot: FlagState,
+        *,
+        expect: Version,
+        intent: Intent,
+        without: str | None = None,
+    ) -> FlagChange:
+        """Put a snapshot back; `without` names a variant to leave at weight 0."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlagService:
+    """A flag service as the composition root needs it.
+
+    Attributes:
+        provider: Reads flags through OpenFeature.
+        writer: Writes them back; None where nothing can (kills stay local).
+        version: Version of the evaluation code, part of every epoch: an upgrade
+            may re-bucket users.
+        reveals_rules: Whether evaluations name the rule and say SPLIT.
+    """
+
+    provider: FeatureProvider
+    writer: FlagWriter | None
+    version: str
+    reveals_rules: bool = False
+
+
+class OpenFlagService(Protocol):
+    """What an entry point in `flipback.flag_services` is."""
+
+    def __call__(self, location: str, *, base: str) -> FlagService:
+        """Open the service at `location`; relative paths start at folder `base`."""
+        ...

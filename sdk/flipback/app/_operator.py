@@ -33,6 +33,7 @@ from flipback.ports import (
 
 ALIVE_S = 5.0
 _POLL_S = 0.02
+_LEDGER_PATIENCE_S = 1.0  # nobody's calls wait here, and durable is what counts
 _AT_ONCE = 32
 _FORCED_FOR_NOTHING = "is forced to control"  # a mistake, and no route's problem
 _TELLING = 100  # exposures; before, an outcome may just not be there yet
@@ -43,7 +44,9 @@ class Operator:
 
     def __init__(self, settings: Settings, ground: Ground) -> None:
         self._ground = ground
-        self._killswitch = KillSwitch(ground, forced(settings))
+        self._killswitch = KillSwitch(
+            ground, forced(settings), ledger_patience_s=_LEDGER_PATIENCE_S
+        )
 
     @classmethod
     def open(cls, settings: Settings, *, clock: Clock | None = None) -> Self:

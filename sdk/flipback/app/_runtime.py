@@ -8,6 +8,7 @@ import socket
 import threading
 import weakref
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from enum import Enum, auto
@@ -36,6 +37,7 @@ class _State(Enum):
     STARTING = auto()
     RUNNING = auto()
     STOPPED = auto()
+    FAILED = auto()
 
 
 class Runtime:
@@ -69,16 +71,33 @@ class Runtime:
     def ready(self) -> None:
         """Start on the first call, which waits a moment; control serves until then."""
         if self._state is _State.NEW and self._is_first():
-            threading.Thread(
-                target=self._start, name="flipback-start", daemon=True
-            ).start()
+            self._start_aside()
             self._started.wait(PATIENCE_S)
 
     def start(self) -> None:
         """Read the latches, bind the provider and start the threads; idempotent."""
         if self._is_first():
             self._start()
-        self._started.wait()
+        self._started.wait(_STOP_S)
+
+    def _start_aside(self) -> None:
+        starting = threading.Thread(
+            target=self._start, name="flipback-start", daemon=True
+        )
+        try:
+            starting.start()
+        except RuntimeError as error:
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        """Serve control for good: without threads nobody would see a kill."""
+        self._note("not started, so control serves", error)
+        self._assembly.killswitch.stop()
+        with self._lock:
+            self._state = _State.FAILED
+        for repeater in filter(None, (self._evidence, self._heart, self._pulse)):
+            repeater.stop(timeout_s=0.0)
+        self._started.set()
 
     def _is_first(self) -> bool:
         with self._lock:
@@ -96,10 +115,9 @@ class Runtime:
             # A process that dies in its first call never comes to a look of its own.
             bounded(self._gather)
             self._run()
-        except Exception as error:  # noqa: BLE001 - not started, control serves
-            self._note("not started", error)
-        finally:
-            self._started.set()
+        except Exception as error:  # noqa: BLE001 - whatever it is, control serves
+            self._give_up(error)
+        self._started.set()
 
     def _run(self) -> None:
         with self._lock:
@@ -125,7 +143,7 @@ class Runtime:
             repeater.stop()
         self._assembly.killswitch.stop()
         self._assembly.flusher.flush()
-        if before is _State.RUNNING:
+        if before in {_State.RUNNING, _State.FAILED}:
             self._crashes.close()
             self._leave()
             self._assembly.binding.stop(
@@ -176,11 +194,12 @@ class Runtime:
             self._note("ledger not writable, so a kill would not be durable", error)
             return
         if is_new and not any(self._obeyed().values()):
-            logger.warning(
-                "no kill is known, neither in a ledger at %s nor in the store: a fresh "
-                "start; if there were kills before, put the ledger back",
-                self._assembly.settings.ledger,
-            )
+            with suppress(Exception):  # a filter of the application may raise
+                logger.warning(
+                    "no kill is known, neither in a ledger at %s nor in the store: "
+                    "a fresh start; if there were kills before, put the ledger back",
+                    self._assembly.settings.ledger,
+                )
 
     def _obey(self) -> None:
         """Obey what ledger, store and break-glass say; write nothing."""

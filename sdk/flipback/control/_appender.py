@@ -21,8 +21,9 @@ class Appender:
     and not one per attempt; and it is a daemon, so the process can still end.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, *, patience_s: float = PATIENCE_S) -> None:
         self._ledger = ledger
+        self._patience_s = patience_s
         self._lock = threading.Lock()
         self._under_way: dict[_Key, Future[Latch]] = {}
 
@@ -41,7 +42,7 @@ class Appender:
         key = (route, intent.id)
         with self._lock:
             waiting = self._under_way.get(key)
-            patience_s = PATIENCE_S if waiting is None else 0.0
+            patience_s = self._patience_s if waiting is None else 0.0
             if waiting is None:
                 waiting = self._under_way[key] = _begun(
                     lambda: self._ledger.kill(route, intent=intent, at=at, floor=floor)

@@ -90,7 +90,9 @@ class GuardrailEvaluator:
         )
         run = (plan.route, standing.attempt, standing.trip, comparison)
         analysis = analyze(plan, evidence, peaks=self._peaks.get(run, {}))
-        self._peaks[run] = analysis.peaks
+        # Without a comparison of its own this process sees whichever is the latest.
+        if comparison is not None:
+            self._peaks[run] = analysis.peaks
         kill = None
         if analysis.verdict is Verdict.FAIL and not self._switch.latch(plan.route).held:
             kill = self._roll_back(plan, analysis, standing)

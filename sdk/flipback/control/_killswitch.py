@@ -3,10 +3,11 @@
 import logging
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from flipback.assignment import Reason
-from flipback.control._appender import Appender
+from flipback.control._appender import PATIENCE_S, Appender
 from flipback.control._delivery import Delivered, Delivery, KillReport
 from flipback.control._force import ALL, ForcedControl, is_forced
 from flipback.errors import FlipbackError, LedgerError
@@ -43,7 +44,13 @@ class KillSwitch:
     copies, and the last known copy stays.
     """
 
-    def __init__(self, ground: Ground, forced: ForcedControl) -> None:
+    def __init__(
+        self,
+        ground: Ground,
+        forced: ForcedControl,
+        *,
+        ledger_patience_s: float = PATIENCE_S,
+    ) -> None:
         self._ground = ground
         self._forced = forced
         self._lock = threading.Lock()
@@ -52,7 +59,7 @@ class KillSwitch:
         self._stopped = False
         self._taken_up: dict[str, tuple[int, bool]] = {}
         self.switches = {route: Switch(route) for route in ground.plans}
-        self._appender = Appender(ground.ledger)
+        self._appender = Appender(ground.ledger, patience_s=ledger_patience_s)
         self._delivery = Delivery(
             ledger=ground.ledger,
             appender=self._appender,
@@ -256,18 +263,19 @@ class KillSwitch:
 
 
 def _tell(before: Latch, after: Latch) -> None:
-    """Log a kill or a release as this process comes to know of it."""
+    """Log a kill or a release as this process comes to know of it; never raises."""
     if after.order == before.order:
         return
-    if after.held:
-        logger.warning(
-            "route %s: control serves, killed by %s (trip %d): %s; "
-            "to end it: flipback release %s --trip %d --reason ...",
-            *(after.route, after.actor, after.trip, after.reason),
-            *(after.route, after.trip),
-        )
-    else:
-        logger.warning(
-            "route %s: trip %d released by %s: %s; the flag decides again",
-            *(after.route, after.trip, after.actor, after.reason),
-        )
+    with suppress(Exception):  # a filter of the application must not stop a kill
+        if after.held:
+            logger.warning(
+                "route %s: control serves, killed by %s (trip %d): %s; "
+                "to end it: flipback release %s --trip %d --reason ...",
+                *(after.route, after.actor, after.trip, after.reason),
+                *(after.route, after.trip),
+            )
+        elif before.held:
+            logger.warning(
+                "route %s: trip %d released by %s: %s; the flag decides again",
+                *(after.route, after.trip, after.actor, after.reason),
+            )

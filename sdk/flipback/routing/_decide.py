@@ -95,7 +95,9 @@ class Decider:
         else:
             said = self._ask(user, standing.trip)
         alike = self._alike(standing, said, self._cohorts_of(user))
-        subject = 0 if unit is None else self._parts.keyring.subject(unit)
+        subject = 0
+        if unit is not None and standing.override is None:
+            subject = self._parts.keyring.subject(unit)
         return _given_to(subject, alike)
 
     def _ask(self, user: EvaluationContext, trip: int) -> Evaluated:

@@ -8,7 +8,6 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cached_property
 from hashlib import blake2b
 
 from flipback.assignment import Assignment, Role
@@ -53,19 +52,27 @@ class Keyring:
     def __init__(self, secret: Callable[[], bytes], clock: Clock) -> None:
         self._secret = secret
         self._clock = clock
+        self._known_sign_key: bytes | None = None
+        self._known_hasher: blake2b | None = None
 
-    @cached_property
+    # Kept without a lock: to compute them twice is harmless, and a lock that is
+    # held while a process forks is held in the child for ever.
     def _sign_key(self) -> bytes:
-        return hashlib.sha256(b"receipt:" + self._secret()).digest()
+        if self._known_sign_key is None:
+            self._known_sign_key = self._derived(b"receipt:")
+        return self._known_sign_key
 
-    @cached_property
     def _hasher(self) -> blake2b:
-        key = hashlib.sha256(b"subject:" + self._secret()).digest()
-        return blake2b(digest_size=8, key=key)
+        if self._known_hasher is None:
+            self._known_hasher = blake2b(digest_size=8, key=self._derived(b"subject:"))
+        return self._known_hasher
+
+    def _derived(self, purpose: bytes) -> bytes:
+        return hashlib.sha256(purpose + self._secret()).digest()
 
     def subject(self, unit: str) -> int:
         """Return the keyed 64-bit hash of a randomisation key."""
-        hasher = self._hasher.copy()
+        hasher = self._hasher().copy()
         hasher.update(unit.encode(errors="surrogatepass"))
         return int.from_bytes(hasher.digest(), "big")
 
@@ -134,7 +141,7 @@ class Keyring:
         return body
 
     def _mac(self, body: bytes) -> bytes:
-        return hmac.digest(self._sign_key, body, "sha256")[:_MAC_BYTES]
+        return hmac.digest(self._sign_key(), body, "sha256")[:_MAC_BYTES]
 
 
 def _encode(raw: bytes) -> str:

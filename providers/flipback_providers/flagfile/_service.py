@@ -17,5 +17,4 @@ def open_service(location: str, *, base: str) -> FlagService:
         provider=FlagFileProvider(path),
         writer=FlagFileWriter(path, clock=MachineClock()),
         version=f"{version('openfeature-flagd-core')}+{REVISION}",
-        reveals_rules=True,
     )

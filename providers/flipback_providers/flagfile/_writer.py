@@ -282,14 +282,17 @@ def _flag_issues(
     variants = _edits.variants_of(flag)
     if flag.get("state") != "ENABLED":
         issues.append(_issue("the flag is not ENABLED", 'set `state` to "ENABLED"'))
-    for attempt in (
-        lambda: _edits.killed(flag, control),
-        lambda: _edits.managed(flag, ref.rule),
+    for attempt, in_split in (
+        (lambda: _edits.killed(flag, control), False),
+        (lambda: _edits.managed(flag, ref.rule), True),
     ):
         try:
             attempt()
         except FlagWriteError as error:
-            issues.append(_issue(str(error), "correct the flag or the plan"))
+            remedy = "correct the flag or the plan"
+            issues.append(
+                PreflightIssue(problem=str(error), remedy=remedy, in_split=in_split)
+            )
     default = _edits.default_of(flag)
     if default not in {None, control} and variants.get(default or "") != control:
         problem = f"{default!r} is served where no rule decides, and not control"

@@ -16,7 +16,7 @@ from flipback.app._open import open_flags
 from flipback.app._reports import Kill, Release, RouteStatus, acknowledged
 from flipback.assignment import EVERYBODY
 from flipback.config import Settings
-from flipback.control import Ground, KillReport, KillSwitch, SystemClock
+from flipback.control import FORCED_IN_VAIN, Ground, KillReport, KillSwitch, SystemClock
 from flipback.errors import FlagWriteError, StoreError
 from flipback.exposure import EXPOSURE, Evidence
 from flipback.latch import Latch, merge_all
@@ -35,7 +35,6 @@ ALIVE_S = 5.0
 _POLL_S = 0.02
 _LEDGER_PATIENCE_S = 1.0  # nobody's calls wait here, and durable is what counts
 _AT_ONCE = 32
-_FORCED_FOR_NOTHING = "is forced to control"  # a mistake, and no route's problem
 _TELLING = 100  # exposures; before, an outcome may just not be there yet
 
 
@@ -144,7 +143,7 @@ class Operator:
         return [
             detail
             for (where, kind), detail in self._ground.faults.details().items()
-            if where in {"*", route} and not kind.endswith(_FORCED_FOR_NOTHING)
+            if where in {"*", route} and not kind.endswith(FORCED_IN_VAIN)
         ]
 
     def _offered(self, route: str) -> FlagState | None:

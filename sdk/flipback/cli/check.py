@@ -25,9 +25,6 @@ from flipback.plan import RolloutPlan
 from flipback.ports import FlagRef, FlagState, FlagWriter, PreflightIssue
 
 
-_NO_SPLIT = "no split"  # as flag services call it; nothing else tells such an issue
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Flag:
     state: FlagState
@@ -111,7 +108,7 @@ def _ask_flags(
             continue
         issues = flag.issues
         if killed is not None and _as_a_kill_leaves_it(plan, flag.state):
-            issues = [issue for issue in issues if _NO_SPLIT not in issue.problem]
+            issues = [issue for issue in issues if not issue.in_split]
             notes.append(_killed_note(plan, file, killed, reading))
         mistakes.extend(check_flag(plan, file, flag.state, issues))
 

@@ -3,7 +3,7 @@
 from flipback.control._clock import SystemClock
 from flipback.control._delivery import Delivered, KillReport
 from flipback.control._flush import Flusher
-from flipback.control._force import ForcedControl
+from flipback.control._force import FORCED_IN_VAIN, ForcedControl
 from flipback.control._guard import GuardrailEvaluator, Look, culprits, describe
 from flipback.control._killswitch import EVALUATOR, Ground, KillSwitch
 from flipback.control._repeat import Repeater
@@ -11,6 +11,7 @@ from flipback.control._repeat import Repeater
 
 __all__ = [
     "EVALUATOR",
+    "FORCED_IN_VAIN",
     "Delivered",
     "Flusher",
     "ForcedControl",

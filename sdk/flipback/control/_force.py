@@ -6,6 +6,8 @@ from pathlib import Path
 
 VARIABLE = "FLIPBACK_FORCE_CONTROL"
 ALL = "*"
+FORCED_IN_VAIN = "is forced to control"
+"""Ends the kind of fault that a name without a plan is noted as."""
 
 
 class ForcedControl:

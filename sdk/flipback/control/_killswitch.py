@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from flipback.assignment import Reason
 from flipback.control._appender import PATIENCE_S, Appender
 from flipback.control._delivery import Delivered, Delivery, KillReport
-from flipback.control._force import ALL, ForcedControl, is_forced
+from flipback.control._force import ALL, FORCED_IN_VAIN, ForcedControl, is_forced
 from flipback.errors import FlipbackError, LedgerError
 from flipback.latch import Latch, merge_all
 from flipback.plan import RolloutPlan, nearest
@@ -235,7 +235,7 @@ class KillSwitch:
         for name in forced - self.switches.keys() - {ALL}:
             hint = nearest(name, self.switches, otherwise="correct it, or use *")
             self._ground.faults.note(
-                "*", f"{name!r} is forced to control", f"no plan names it; {hint}"
+                "*", f"{name!r} {FORCED_IN_VAIN}", f"no plan names it; {hint}"
             )
 
     def _set_switches(self, forced: frozenset[str]) -> None:

@@ -113,11 +113,19 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreflightIssue:
-    """Something that would keep a flag from being killed or ramped as planned."""
+    """Something that would keep a flag from being killed or ramped as planned.
+
+    Attributes:
+        problem: What is wrong.
+        remedy: What to do.
+        blocks: False where it is for people to read.
+        in_split: The managed split is missing or unusable, as a kill leaves it.
+    """
 
     problem: str
     remedy: str
     blocks: bool = True
+    in_split: bool = False
 
 
 class FlagWriter(Protocol):
@@ -176,13 +184,11 @@ class FlagService:
         writer: Writes them back; None where nothing can (kills stay local).
         version: Version of the evaluation code, part of every epoch: an upgrade
             may re-bucket users.
-        reveals_rules: Whether evaluations name the rule and say SPLIT.
     """
 
     provider: FeatureProvider
     writer: FlagWriter | None
     version: str
-    reveals_rules: bool = False
 
 
 class OpenFlagService(Protocol):

@@ -5,11 +5,13 @@ processes flush, and how the stream was divided among them, does not matter.
 """
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, Self
 
 from flipback.assignment import EVERYBODY, Cohort
+from flipback.histogram import Histogram, Threshold, Thresholds
+from flipback.signals import EXPOSURE
 
 
 BUCKETS = 64
@@ -22,12 +24,28 @@ _SLACK = 10
 _LARGEST_MEAN = _SLACK * MAX_VALUE
 _LARGEST_SQUARE = _LARGEST_MEAN * _LARGEST_MEAN
 
-EXPOSURE = "exposure"
-"""Pseudo metric that counts exposures (and, as subjects, who was exposed)."""
+__all__ = [
+    "BUCKETS",
+    "EXPOSURE",
+    "MAX_VALUE",
+    "Batch",
+    "Cell",
+    "CellKey",
+    "Decided",
+    "Entry",
+    "Epoch",
+    "Evidence",
+    "LateOutcome",
+]
 
 
 class CellKey(NamedTuple):
-    """Where an observation is booked."""
+    """Where an observation is booked.
+
+    Attributes:
+        slice: Number of the time slice of its exposure; 0 for what counts at once.
+        metric: `Signal.name`: a metric, or a measure of one.
+    """
 
     route: str
     attempt: int
@@ -37,6 +55,22 @@ class CellKey(NamedTuple):
     metric: str
     cohort: Cohort
     variant: str
+
+
+class Entry(NamedTuple):
+    """One addition to the cells of a subject's cohorts.
+
+    Attributes:
+        metric: `Signal.name`.
+        slice: See `CellKey.slice`.
+        value: What is added, finite.
+        counts: Whether the subject is to be counted as a distinct one.
+    """
+
+    metric: str
+    slice: int
+    value: float
+    counts: bool
 
 
 class Cell:
@@ -128,6 +162,11 @@ class Epoch:
         comparison: Digest of what is compared: plan, provider and the versions of
             both models. Epochs of one comparison are strata of one analysis, as
             while a split is ramped; those of another never enter it.
+        flag_version: The provider's word for the version of the flag, empty where it
+            has none.
+        shares: The candidate's share among subjects of both arms, by rule, as the
+            flag service had it for this version; empty where it is not known.
+        thresholds: Percentiles of control that were frozen before this epoch.
     """
 
     digest: str
@@ -136,6 +175,9 @@ class Epoch:
     trip: int
     described: str
     comparison: str = ""
+    flag_version: str = ""
+    shares: Mapping[str, float] = field(default_factory=dict[str, float])
+    thresholds: Thresholds = field(default_factory=dict[str, Threshold])
 
 
 class Decided(Protocol):
@@ -181,6 +223,11 @@ class Decided(Protocol):
         """Return the keyed hash of the subject."""
         ...
 
+    @property
+    def at(self) -> float:
+        """Return when it was decided, Unix seconds; 0 if no outcome is delayed."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LateOutcome:
@@ -190,51 +237,54 @@ class LateOutcome:
         decision_id: The decision it belongs to.
         metric: With the decision, the key under which it is counted once.
         expires_at: Unix seconds after which the store may forget that key.
-        keys: The cells to book it in, aggregate and cohorts.
-        bucket: The subject's bucket, 0..63.
-        value: The metric's value, finite.
-        subject: Keyed hash to count as a distinct subject, None for none.
+        entries: What to add where, aggregate and cohorts.
+        subject: Keyed hash of the subject; its bucket is the remainder by 64.
+        distributed: The value as control's histogram is to count it, and where; None
+            for what has none.
     """
 
     decision_id: str
     metric: str
     expires_at: float
-    keys: tuple[CellKey, ...]
-    bucket: int
-    value: float
-    subject: int | None
+    entries: tuple[tuple[CellKey, Entry], ...]
+    subject: int
+    distributed: tuple[CellKey, float] | None = None
 
     @classmethod
     def of(
         cls,
         decided: Decided,
         metric: str,
-        value: float,
+        entries: Iterable[Entry],
         *,
         expires_at: float,
-        is_event: bool,
+        distributed: float | None = None,
     ) -> Self:
         """Return an outcome of this decision, for the aggregate and its cohorts.
 
         Args:
             decided: What is left of the decision.
             metric: The metric's name.
-            value: The metric's value, finite.
+            entries: What is kept of its value, as `Booking.outcome` returns it.
             expires_at: Unix seconds; see the attribute.
-            is_event: Whether the metric's evidence is of distinct subjects.
+            distributed: The value, where control's histogram is to count it.
         """
-        where = decided.route, decided.attempt, decided.epoch, decided.rule, 0, metric
+        where = decided.route, decided.attempt, decided.epoch, decided.rule
+        plain = CellKey(*where, 0, metric, EVERYBODY, decided.variant)
         return cls(
             decision_id=decided.decision_id,
             metric=metric,
             expires_at=expires_at,
-            keys=tuple(
-                CellKey(*where, cohort, decided.variant)
+            entries=tuple(
+                (
+                    CellKey(*where, entry.slice, entry.metric, cohort, decided.variant),
+                    entry,
+                )
+                for entry in entries
                 for cohort in (EVERYBODY, *decided.cohorts)
             ),
-            bucket=decided.subject % BUCKETS,
-            value=value,
-            subject=decided.subject if is_event else None,
+            subject=decided.subject,
+            distributed=None if distributed is None else (plain, distributed),
         )
 
 
@@ -251,6 +301,9 @@ class Batch:
     epochs: dict[str, Epoch] = field(default_factory=dict[str, Epoch])
     cells: dict[CellKey, Cell] = field(default_factory=dict[CellKey, Cell])
     subjects: dict[CellKey, set[int]] = field(default_factory=dict[CellKey, set[int]])
+    histograms: dict[CellKey, Histogram] = field(
+        default_factory=dict[CellKey, Histogram]
+    )
     late: list[LateOutcome] = field(default_factory=list[LateOutcome])
     excluded: dict[tuple[str, str], int] = field(
         default_factory=dict[tuple[str, str], int]
@@ -265,9 +318,19 @@ class Evidence:
         cells: Sums per key.
         subjects: Distinct subjects per key, after thinning by a threshold that
             is common to all keys of the route.
-        excluded: Exposures that are not compared, by reason.
+        excluded: Exposures and outcomes that are not compared, by reason.
+        sampled: Share of all subjects that `subjects` counts, 1 before any thinning.
+        shares: The candidate's share among subjects of both arms, by epoch and rule,
+            where the flag service was asked; see `Epoch.shares`.
+        histograms: Distribution of control's values, by metric, of those metrics
+            that need frozen percentiles.
     """
 
     cells: Mapping[CellKey, Cell]
     subjects: Mapping[CellKey, int]
     excluded: Mapping[str, int]
+    sampled: float = 1.0
+    shares: Mapping[tuple[str, str], float] = field(
+        default_factory=dict[tuple[str, str], float]
+    )
+    histograms: Mapping[str, Histogram] = field(default_factory=dict[str, Histogram])

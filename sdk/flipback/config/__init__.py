@@ -2,7 +2,7 @@
 
 from flipback.config._find import CONFIG_NAME, ENVIRONMENT_KEY, find_config
 from flipback.config._flags import check_flag, flag_variant, variant_named_by
-from flipback.config._load import Reading, load_settings, read_settings
+from flipback.config._load import Reading, load_settings, read_plan, read_settings
 from flipback.config._notes import Note, notes_on
 from flipback.config._settings import (
     ContextId,
@@ -32,6 +32,7 @@ __all__ = [
     "flag_variant",
     "load_settings",
     "notes_on",
+    "read_plan",
     "read_settings",
     "variant_named_by",
 ]

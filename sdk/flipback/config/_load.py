@@ -95,6 +95,19 @@ def read_settings(path: Path) -> Reading:
     )
 
 
+def read_plan(path: Path) -> RolloutPlan:
+    """Return the plan in a file on its own, without any `flipback.toml`.
+
+    Raises:
+        ConfigError: It cannot be read or used; it carries every mistake.
+    """
+    mistakes: list[Mistake] = []
+    plan = _plan_file(path.absolute(), mistakes).plan
+    if plan is None:
+        raise ConfigError(mistakes)
+    return plan
+
+
 def shown(path: Path) -> str:
     """Return a path as a person would type it here."""
     here = Path.cwd()

@@ -1,7 +1,7 @@
 """Turn what pydantic found into sentences for the person who wrote the file."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import get_args
+from typing import get_args, get_origin
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -15,6 +15,7 @@ UNKNOWN_KEY = "unknown key"
 IS_MISSING = "is missing"
 THE_TABLE = "the table"
 TABLE_ARRAYS = frozenset({"stages", "guardrails"})
+_NAME_OF_TABLE = "[key]"
 
 
 def mistakes_in(
@@ -25,9 +26,14 @@ def mistakes_in(
     for detail in details:
         if not _follows_from_another(detail, details):
             for found in _problems(detail, model):
-                place = (*detail["loc"], *found.at)
+                place = (*_place_in_file(detail["loc"]), *found.at)
                 whole = _is_table(place, model)
                 yield _mistake(place, found, file=file, whole=whole)
+
+
+def _place_in_file(loc: Place) -> Place:
+    """Return where a person finds it; a wrong name of a table is the table's."""
+    return loc[:-1] if loc and loc[-1] == _NAME_OF_TABLE else loc
 
 
 def without_echoes(found: Sequence[Mistake]) -> Iterator[Mistake]:
@@ -48,11 +54,15 @@ def _echoes(mistake: Mistake, misspelled: Mistake) -> bool:
 def known_keys(model: type[Written], place: Place) -> Sequence[str]:
     """Return the keys of the table at `place`, empty where any key is allowed."""
     here: type[Written] | None = model
+    awaits_name = False
     for step in place:
-        if isinstance(step, str) and here is not None:
+        if awaits_name:
+            awaits_name = False
+        elif isinstance(step, str) and here is not None:
             field = here.model_fields.get(step)
             here = None if field is None else _table_in(field.annotation)
-    return () if here is None else tuple(here.model_fields)
+            awaits_name = field is not None and get_origin(field.annotation) is dict
+    return () if here is None or awaits_name else tuple(here.model_fields)
 
 
 def _table_in(annotation: object) -> type[Written] | None:
@@ -154,6 +164,13 @@ def _not_one_of(detail: ErrorDetails, context: Context) -> Problem:
     )
 
 
+def _neither(detail: ErrorDetails, _: Context) -> Problem:
+    return Problem(
+        problem=f"{_shown(detail['input'])} is neither true nor false",
+        remedy="write true or false, without quotes",
+    )
+
+
 def _out_of_bounds(words: str, bound: str) -> Callable[..., Problem]:
     def say(detail: ErrorDetails, context: Context) -> Problem:
         return Problem(
@@ -203,6 +220,7 @@ _LIST = _wrong_type("list", 'write a list, such as ["one", "two"]')
 _TABLE = _wrong_type("table", "write it as a table of keys and values")
 
 _SENTENCES: Mapping[str, Callable[[ErrorDetails, Context], Problem]] = {
+    "bool_type": _neither,
     "dict_type": _TABLE,
     "enum": _not_one_of,
     "finite_number": _NUMBER,

@@ -1,16 +1,16 @@
-"""What a plan asks for that this version reads and checks, but does not act upon."""
+"""What a plan asks for that this version checks and shows, but does not act upon."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from typing_extensions import override
 
-from flipback.plan import Guardrail, OnFail, RolloutPlan, Stage
+from flipback.plan import Guardrail, OnFail, RolloutPlan, Stage, Undecided
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """A key that is right but does nothing yet, and what happens instead."""
+    """A key that is right but moves nothing yet, and what happens instead."""
 
     file: str
     table: str
@@ -26,14 +26,14 @@ class Note:
 _STAGE_KEYS = {
     "weight": "the split is moved by people, in the flag service",
     "shadow": "the candidate answers only the subjects that the flag gives it",
-    "window": "people decide when a stage is over",
-    "min_exposures": "people decide when a stage has seen enough",
+    "window": "the gate waits for it, and people move the split",
+    "min_exposures": "the gate waits for them, and people move the split",
 }
 
 
 def notes_on(plan: RolloutPlan, file: str) -> Sequence[Note]:
-    """Return a note for each key used that has no effect in this version."""
-    found = [*_hypothesis(plan), *_stages(plan.stages), *_guardrails(plan.guardrails)]
+    """Return a note for each key used that this version does not act upon."""
+    found = [*_gate(plan), *_stages(plan.stages), *_guardrails(plan.guardrails)]
     return [
         Note(file=file, table=table, key=key, text=text) for table, key, text in found
     ]
@@ -42,9 +42,11 @@ def notes_on(plan: RolloutPlan, file: str) -> Sequence[Note]:
 Found = Iterator[tuple[str, str, str]]
 
 
-def _hypothesis(plan: RolloutPlan) -> Found:
-    if plan.hypothesis is not None:
-        yield "", "hypothesis", "its metric is kept as evidence, without a verdict"
+def _gate(plan: RolloutPlan) -> Found:
+    if plan.hypothesis is not None and plan.hypothesis.required:
+        yield "hypothesis", "required", "the gate waits for it, and people promote"
+    if plan.undecided is Undecided.ASK:
+        yield "", "undecided", "the gate names the cohorts, and people move the split"
 
 
 def _stages(stages: Sequence[Stage]) -> Found:
@@ -57,7 +59,7 @@ def _guardrails(guardrails: Sequence[Guardrail]) -> Found:
     for number, guardrail in enumerate(guardrails, start=1):
         table = f"guardrails[{number}]"
         if guardrail.scope == "cohort":
-            yield table, "scope", "a rollback is for everybody"
+            yield table, "scope", "the analysis names cohorts, a rollback is for all"
         if guardrail.on_fail is OnFail.PAUSE:
             yield (
                 table,

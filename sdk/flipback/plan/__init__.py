@@ -1,16 +1,21 @@
 """Rollout plans: what product and SRE write and review."""
 
-from flipback.plan._parts import (
+from flipback.plan._metrics import (
     BUILT_IN_METRICS,
     ERROR,
     LATENCY,
+    Metric,
+    MetricKind,
+)
+from flipback.plan._parts import (
     FailsOn,
+    GateRule,
     Guardrail,
     Hypothesis,
-    MetricKind,
     OnError,
     OnFail,
     Stage,
+    Undecided,
 )
 from flipback.plan._plan import RolloutPlan
 from flipback.plan._rules import MAX_COHORTS
@@ -23,6 +28,7 @@ from flipback.plan._written import (
     Problem,
     Written,
     did_you_mean,
+    lasting,
     nearest,
     parse_duration,
 )
@@ -36,8 +42,10 @@ __all__ = [
     "Count",
     "Duration",
     "FailsOn",
+    "GateRule",
     "Guardrail",
     "Hypothesis",
+    "Metric",
     "MetricKind",
     "Name",
     "Number",
@@ -47,8 +55,10 @@ __all__ = [
     "Problem",
     "RolloutPlan",
     "Stage",
+    "Undecided",
     "Written",
     "did_you_mean",
+    "lasting",
     "nearest",
     "parse_duration",
 ]

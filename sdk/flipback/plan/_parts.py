@@ -6,10 +6,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from flipback.plan._metrics import MetricKind, MetricName
 from flipback.plan._written import (
     Count,
     Duration,
-    Name,
     Number,
     PlanRejected,
     Problem,
@@ -17,16 +17,15 @@ from flipback.plan._written import (
 )
 
 
-ERROR = "error"
-LATENCY = "latency_s"
-BUILT_IN_METRICS = (ERROR, LATENCY)
-
-
 class FailsOn(StrEnum):
-    """The direction that is harm."""
+    """The direction that is harm; a change in either for what has no good side.
+
+    The share of positives that a model emits is such a metric, and needs no labels.
+    """
 
     INCREASE = "increase"
     DECREASE = "decrease"
+    CHANGE = "change"
 
 
 class OnFail(StrEnum):
@@ -37,22 +36,29 @@ class OnFail(StrEnum):
     WARN = "warn"
 
 
+class GateRule(StrEnum):
+    """How much harm leaving a stage must rule out.
+
+    SCALED asks of each step that the harm it could do to everybody stays within the
+    tolerance; STRICT asks for the bare tolerance at every step.
+    """
+
+    SCALED = "scaled"
+    STRICT = "strict"
+
+
+class Undecided(StrEnum):
+    """What a cohort that the evidence cannot decide does to its stage."""
+
+    HOLD = "hold"
+    ASK = "ask"
+
+
 class OnError(StrEnum):
     """What an exception of the candidate does to the caller."""
 
     FALL_BACK = "fall back"
     RAISE = "raise"
-
-
-class MetricKind(StrEnum):
-    """How a metric is weighed.
-
-    An `event` is rare (under about 10 %), 0 or 1, and counted per distinct
-    subject; a `mean` is anything else that has one.
-    """
-
-    EVENT = "event"
-    MEAN = "mean"
 
 
 class Stage(Written):
@@ -78,9 +84,10 @@ class Stage(Written):
 class Hypothesis(Written):
     """What the rollout hopes to show; relative, so 0.05 is five percent."""
 
-    metric: Name
+    metric: MetricName
     rises_by: Annotated[Number, Field(gt=0)] | None = None
     falls_by: Annotated[Number, Field(gt=0)] | None = None
+    required: Annotated[bool, Field(strict=True)] = False
 
     @model_validator(mode="after")
     def _one_direction(self) -> Self:
@@ -91,13 +98,21 @@ class Hypothesis(Written):
                     remedy="give one of them",
                 )
             )
+        if self.falls_by is not None and self.falls_by >= 1:
+            raise PlanRejected(
+                Problem(
+                    at=("falls_by",),
+                    problem=f"a fall by {self.falls_by:.0%} leaves less than nothing",
+                    remedy="write less than 1: 0.05 is five percent",
+                )
+            )
         return self
 
 
 class Guardrail(Written):
     """A promise about a metric."""
 
-    metric: Name
+    metric: MetricName
     fails_on: FailsOn
     kind: MetricKind | None = None
     tolerance: Annotated[Number, Field(ge=0, le=10)] | None = None
@@ -107,10 +122,3 @@ class Guardrail(Written):
     importance: Annotated[Number, Field(gt=0)] = 1.0
     cohorts: tuple[str, ...] | None = None
     smallest_harm: Annotated[Number, Field(gt=0)] | None = None
-
-    @property
-    def weighed_as(self) -> MetricKind:
-        """Return how the metric is weighed; `error` is an event unless said so."""
-        if self.kind is not None:
-            return self.kind
-        return MetricKind.EVENT if self.metric == ERROR else MetricKind.MEAN

@@ -2,27 +2,38 @@
 
 import hashlib
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from flipback.assignment import EVERYBODY, Cohort
+from flipback.plan._guardrail_rules import guardrail_problems
+from flipback.plan._kinds import PLAIN, kind_of
+from flipback.plan._metric_rules import table_problems, use_problems
+from flipback.plan._metrics import BUILT_IN_METRICS, Metric, MetricKind, MetricName
 from flipback.plan._parts import (
-    BUILT_IN_METRICS,
+    GateRule,
     Guardrail,
     Hypothesis,
-    MetricKind,
     OnError,
     Stage,
+    Undecided,
 )
 from flipback.plan._rules import (
     cohort_problems,
-    guardrail_problems,
     spelled,
     stage_problems,
     unnamed,
 )
-from flipback.plan._written import Name, Number, PlanRejected, Problem, Written, reject
+from flipback.plan._written import (
+    Name,
+    Number,
+    PlanRejected,
+    Problem,
+    Written,
+    below,
+    reject,
+)
 
 
 class RolloutPlan(Written):
@@ -43,12 +54,16 @@ class RolloutPlan(Written):
     cohorts: dict[Name, tuple[Name, ...]] = Field(
         default_factory=dict[str, tuple[str, ...]]
     )
+    metrics: dict[MetricName, Metric] = Field(default_factory=dict[str, Metric])
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
     guardrails: Annotated[tuple[Guardrail, ...], Field(min_length=1)]
     unit: Name = "targetingKey"
     on_error: OnError = OnError.FALL_BACK
     alpha: Annotated[Number, Field(gt=0, le=0.2)] = 0.05
     candidate_version: Name | None = None
+    gate: GateRule = GateRule.SCALED
+    max_ramp_margin: Annotated[Number, Field(gt=0)] = 1.0
+    undecided: Undecided = Undecided.HOLD
 
     @field_validator("candidate")
     @classmethod
@@ -78,6 +93,12 @@ class RolloutPlan(Written):
         reject(cohort_problems(cohorts))
         return cohorts
 
+    @field_validator("metrics")
+    @classmethod
+    def _metrics_agree(cls, metrics: dict[str, Metric]) -> dict[str, Metric]:
+        reject(table_problems(metrics))
+        return metrics
+
     @field_validator("stages")
     @classmethod
     def _stages_rise(cls, stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
@@ -89,9 +110,16 @@ class RolloutPlan(Written):
     def _guardrails_can_act(
         cls, guardrails: tuple[Guardrail, ...], info: ValidationInfo
     ) -> tuple[Guardrail, ...]:
-        declared = info.data.get("cohorts")
-        reject(guardrail_problems(guardrails, declared, gated=bool(info.context)))
+        declared, metrics = info.data.get("cohorts"), info.data.get("metrics", {})
+        gated = bool(info.context)
+        reject(guardrail_problems(guardrails, declared, metrics, gated=gated))
         return guardrails
+
+    @model_validator(mode="after")
+    def _metrics_are_used(self) -> Self:
+        found = use_problems(self.metrics, self.guardrails, self.judged)
+        reject(below("metrics", found))
+        return self
 
     @property
     def digest(self) -> str:
@@ -111,18 +139,25 @@ class RolloutPlan(Written):
         )
 
     @property
-    def metrics(self) -> frozenset[str]:
-        """Return the metrics that are kept as evidence."""
-        named = {guardrail.metric for guardrail in self.guardrails}
+    def judged(self) -> tuple[str, ...]:
+        """Return the metrics of guardrails and hypothesis, each once."""
+        named = [guardrail.metric for guardrail in self.guardrails]
         if self.hypothesis is not None:
-            named.add(self.hypothesis.metric)
-        return frozenset(named | set(BUILT_IN_METRICS))
+            named.append(self.hypothesis.metric)
+        return tuple(dict.fromkeys(named))
 
     @property
-    def events(self) -> frozenset[str]:
-        """Return the metrics that are counted per distinct subject."""
-        return frozenset(
-            guardrail.metric
-            for guardrail in self.guardrails
-            if guardrail.weighed_as is MetricKind.EVENT
-        )
+    def recorded(self) -> frozenset[str]:
+        """Return the metrics that are recorded as they are, and kept as evidence."""
+        named = set[str](BUILT_IN_METRICS)
+        for metric in self.judged:
+            named.update(self.metric(metric).components or (metric,))
+        return frozenset(named)
+
+    def metric(self, name: str) -> Metric:
+        """Return what a metric is, as described or by default."""
+        return self.metrics.get(name, PLAIN)
+
+    def kind_of(self, name: str) -> MetricKind:
+        """Return how a metric is weighed: as described, as guarded, or by its name."""
+        return kind_of(name, self.metrics, self.guardrails)

@@ -84,6 +84,20 @@ def parse_duration(text: object) -> timedelta:
         ) from error
 
 
+def lasting(span: timedelta) -> str:
+    """Return a duration in words that a plan takes, cut off after the second unit.
+
+    >>> lasting(timedelta(hours=30, minutes=5))
+    '1d 6h'
+    """
+    left, words = span, list[str]()
+    for unit, name in reversed(_UNITS.items()):
+        count, left = divmod(left, timedelta(**{name: 1}))
+        if count or words:
+            words.append(f"{count}{unit}" if count else "")
+    return " ".join(filter(None, words[:2])) or "0s"
+
+
 def _seconds(span: timedelta) -> str:
     return f"{span.total_seconds():.6f}".rstrip("0").rstrip(".") + "s"
 

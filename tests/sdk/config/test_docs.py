@@ -7,12 +7,21 @@ import pytest
 from flipback.config import GuardSettings, TelemetrySettings
 from flipback.config._notes import _STAGE_KEYS
 from flipback.config._settings import ConfigFile
-from flipback.plan import Guardrail, RolloutPlan, Stage, Written
+from flipback.plan import (
+    Guardrail,
+    Hypothesis,
+    Metric,
+    MetricKind,
+    RolloutPlan,
+    Stage,
+    Written,
+)
 
 
-PAGES = Path(__file__).parents[3] / "docs" / "reference"
-CONFIG = (PAGES / "config.md").read_text()
-PLAN = (PAGES / "plan.md").read_text()
+PAGES = Path(__file__).parents[3] / "docs"
+CONFIG = (PAGES / "reference" / "config.md").read_text()
+PLAN = (PAGES / "reference" / "plan.md").read_text()
+GUARDRAILS = (PAGES / "how-to" / "choose-guardrails.md").read_text()
 
 
 def section(page: str, title: str) -> str:
@@ -40,7 +49,13 @@ def test_the_page_lists_every_key_and_default(table: str, model: type[Written]) 
 
 @pytest.mark.parametrize(
     ("title", "model"),
-    [("## The plan", RolloutPlan), ("## Stages", Stage), ("## Guardrails", Guardrail)],
+    [
+        ("## The plan", RolloutPlan),
+        ("## Stages", Stage),
+        ("## Hypothesis", Hypothesis),
+        ("## Metrics", Metric),
+        ("## Guardrails", Guardrail),
+    ],
 )
 def test_the_page_of_plans_lists_every_key(title: str, model: type[Written]) -> None:
     keys = re.findall(r"^\| `(\w+)` \|", section(PLAN, title), re.MULTILINE)
@@ -53,9 +68,25 @@ def test_the_page_of_plans_names_every_key_without_effect() -> None:
         assert f"| `stages.{key}` | {effect} |" in text
 
 
-@pytest.mark.parametrize("page", [CONFIG, PLAN], ids=["config", "plan"])
-def test_every_example_is_right(page: str) -> None:
-    for text in re.findall(r"```toml\n(.*?)```", page, re.DOTALL):
-        table = tomllib.loads(text)
-        model = RolloutPlan if "route" in table else ConfigFile
-        model.model_validate(table, context={"gated": True})
+def test_the_page_of_plans_says_how_every_kind_is_weighed() -> None:
+    text = section(PLAN, "### How a metric is weighed")
+    kinds = re.findall(r'^\| `"([\w ]+)"` \|', text, re.MULTILINE)
+    assert kinds[: len(MetricKind)] == list(MetricKind)
+
+
+def examples(page: str) -> list[dict[str, object]]:
+    return list(map(tomllib.loads, re.findall(r"```toml\n(.*?)```", page, re.DOTALL)))
+
+
+def test_every_example_of_a_configuration_is_right() -> None:
+    assert examples(CONFIG)
+    for table in examples(CONFIG):
+        ConfigFile.model_validate(table)
+
+
+WHOLE = examples(PLAN)[0]
+
+
+@pytest.mark.parametrize("example", [*examples(PLAN), *examples(GUARDRAILS)])
+def test_every_example_of_a_plan_is_right(example: dict[str, object]) -> None:
+    RolloutPlan.model_validate({**WHOLE, **example}, context={"gated": True})

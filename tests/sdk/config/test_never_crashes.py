@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from flipback.config import load_settings
 from flipback.errors import ConfigError, Mistake
-from flipback.plan import Guardrail, RolloutPlan, Stage
+from flipback.plan import Guardrail, Hypothesis, Metric, RolloutPlan, Stage
 
 
+MODELS = (RolloutPlan, Stage, Guardrail, Hypothesis, Metric)
 KEYS = sorted(
-    {*RolloutPlan.model_fields, *Stage.model_fields, *Guardrail.model_fields, "plan"}
+    {"plan", "error", *(key for model in MODELS for key in model.model_fields)}
 )
 RIGHT: dict[str, object] = {
     "route": "r",
@@ -28,6 +29,7 @@ scalars = st.one_of(
     st.integers(-1000, 1000),
     st.floats(allow_nan=False, allow_infinity=False),
     st.sampled_from(["", "v1", "1d", "increase", "roll back", "plan=free", "x" * 300]),
+    st.sampled_from(["a|b", "exposure", "error", "event", "bad", "change", "strict"]),
 )
 values = st.recursive(
     scalars,
@@ -63,6 +65,44 @@ def test_whatever_is_written_is_used_or_told_in_words(
         assert mistake.key
         assert mistake.problem
         assert mistake.remedy
+        assert "Input" not in str(mistake)
+
+
+metrics = st.dictionaries(
+    st.sampled_from(["error", "m", "a|b", "", "exposure"]),
+    st.dictionaries(
+        st.sampled_from([*Metric.model_fields, "kinds"]), values, max_size=4
+    )
+    | values,
+    max_size=3,
+)
+guardrails = st.lists(
+    st.fixed_dictionaries(
+        {
+            "metric": st.sampled_from(["error", "m", "n"]),
+            "fails_on": st.sampled_from(["increase", "decrease", "change"]),
+        },
+        optional=dict.fromkeys(("kind", "tolerance", "limit", "on_fail"), values),
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+@given(metrics, guardrails)
+def test_whatever_is_written_of_metrics_is_used_or_told_in_words(
+    tmp_path_factory: pytest.TempPathFactory,
+    described: dict[str, object],
+    guarded: list[object],
+) -> None:
+    root = tmp_path_factory.getbasetemp()
+    whole = {**RIGHT, "metrics": described, "guardrails": guarded}
+    text = "\n".join(f"{key} = {toml(value)}" for key, value in whole.items())
+    (root / "plan.toml").write_text(text)
+    (root / "flipback.toml").write_text('plans = ["plan.toml"]')
+    for mistake in mistakes(root / "flipback.toml"):
+        assert mistake.key
+        assert "[key]" not in str(mistake)
         assert "Input" not in str(mistake)
 
 

@@ -272,3 +272,50 @@ def test_every_problem_of_a_table_is_told() -> None:
     )
     for problem in ("are both 'v1'", "is the pool", "not rise", "same of", "no share"):
         assert problem in told
+
+
+def test_a_change_is_tolerated_up_to_a_point_and_has_no_limit() -> None:
+    changed = guardrail(fails_on="change", tolerance=0.2)
+    RolloutPlan.model_validate(table(guardrails=[changed]), context=GATED)
+    told = refusal(table(guardrails=[{**changed, "tolerance": 0}]))
+    assert "no evidence can show that nothing has changed at all" in told
+    told = refusal(table(guardrails=[{**changed, "tolerance": None}]))
+    assert "neither `tolerance` nor `limit`" in told
+    told = refusal(table(guardrails=[{**changed, "tolerance": None, "limit": 0.1}]))
+    assert "a limit is crossed in one direction" in told
+    warned = {**changed, "tolerance": None, "on_fail": "warn"}
+    RolloutPlan.model_validate(table(guardrails=[warned]), context=GATED)
+
+
+@pytest.mark.parametrize("fails_on", ["decrease", "change"])
+def test_a_fall_by_everything_is_not_tolerated(fails_on: str) -> None:
+    told = refusal(table(guardrails=[guardrail(fails_on=fails_on, tolerance=1)]))
+    assert "a fall by 100% leaves nothing to guard" in told
+    RolloutPlan.model_validate(table(guardrails=[guardrail(tolerance=1)]))
+
+
+def test_a_hypothesis_is_written_as_a_share() -> None:
+    percent = {"metric": "missed", "falls_by": 5}
+    assert "write less than 1: 0.05 is five" in refusal(table(hypothesis=percent))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("gate", "loose"),
+        ("undecided", "pass"),
+        ("max_ramp_margin", 0),
+        ("max_ramp_margin", float("inf")),
+        ("hypothesis", {"metric": "m", "rises_by": 1, "required": 1}),
+    ],
+)
+def test_the_gate_is_told_in_words_that_it_knows(key: str, value: object) -> None:
+    assert key in refusal(table(**{key: value}))
+
+
+@pytest.mark.parametrize(
+    "key", ["deadline", "on_deadline", "holdback", "watch", "rule"]
+)
+def test_a_key_that_nothing_reads_is_a_mistake(key: str) -> None:
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        RolloutPlan.model_validate(table(**{key: "1d"}))

@@ -26,6 +26,11 @@ def average(log_es: Sequence[float], weights: Sequence[float]) -> float:
     return largest + log(fsum(exp(term - largest) for term in terms))
 
 
+def either(log_e_up: float, log_e_down: float) -> float:
+    """Return log of the mean of two e-values: evidence of a change of any direction."""
+    return average((log_e_up, log_e_down), (0.5, 0.5))
+
+
 def mean_of_exponentials(log_es: Sequence[float]) -> float:
     """Return log of the plain mean of e-values; there is at least one."""
     largest = max(log_es)

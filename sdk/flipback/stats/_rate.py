@@ -11,27 +11,35 @@ against a margin, by stratum, in a discrete mixture over rate ratios r = r0 g:
     E = mean over g of LR_g,   r0 = 1 + margin,   phi = 1 - pooled rate
 
 phi takes the binomial's smaller variance into account; it is held between .05 and
-1 and exact as the rate goes to 0, where the margin is 0.
+1 and exact as the rate goes to 0, where the margin is 0. Where the margin is below 0
+the rates differ at the boundary. With all k events spread over the arms as 1 to r0
+the ratio of the binomials' variance to that of counts without bound is
+
+    1 - r0 k (n_T + n_C) / (r0 n_T + n_C)^2
+
+and phi is the larger of the two.
+
+Harm beyond M is ruled out by the same engine: with arms exchanged, "the candidate
+has at least 1 + M times control's rate" is "control has at most 1 / (1 + M) of the
+candidate's", a margin of -M / (1 + M).
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from math import exp, inf, log, log1p, sqrt
+from collections.abc import Iterable, Sequence
+from math import exp, expm1, inf, log, log1p
 from typing import NamedTuple
 
+from flipback.stats._arm import Harm
 from flipback.stats._average import mean_of_exponentials
-from flipback.verdict import Interval
 
 
-_RATIOS = (1.1, 1.2, 1.35, 1.5, 1.75, 2, 2.5, 3, 4, 6, 10, 20, 50, 200)
-_LOG_RATIOS = tuple(log(ratio) for ratio in _RATIOS)
-_EXCESSES = tuple(ratio - 1 for ratio in _RATIOS)
+RATIOS = (1.1, 1.2, 1.35, 1.5, 1.75, 2, 2.5, 3, 4, 6, 10, 20, 50, 200)
+
+MOST_OF_A_FALL = 0.99
+"""Largest relative decrease that is ruled out: a rate cannot fall by more than all."""
+
+_POWERS = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 4.0, 8.0)
+_MOST_LOG_RATIO = log(RATIOS[-1])
 _MAX_POOLED_RATE = 0.95
-_WIDEST_LOG_RATIO = 14.0
-_FURTHEST_LOG_RATIO = 100.0
-_TYPICAL_WIDTH = 11.0
-_DEPTH = 4.0
-_CLOSE_ENOUGH = 1e-3
-_MAX_STEPS = 60
 
 
 class RateStratum(NamedTuple):
@@ -53,7 +61,7 @@ class RateStratum(NamedTuple):
         )
 
 
-class _Weighed(NamedTuple):
+class WeighedRates(NamedTuple):
     """What the likelihood ratios of one stratum need.
 
     Attributes:
@@ -66,41 +74,105 @@ class _Weighed(NamedTuple):
     events: float
     odds: float
 
+    @classmethod
+    def of(
+        cls,
+        hits: float,
+        others: float,
+        candidate_n: float,
+        control_n: float,
+        *,
+        ratio: float = 1.0,
+    ) -> "WeighedRates":
+        """Return what events and subjects of both arms, none of them empty, weigh.
 
-def rate_engine(strata: Iterable[RateStratum], *, margin: float = 0.0) -> float:
+        Args:
+            hits: The candidate's events.
+            others: Control's events.
+            candidate_n: The candidate's subjects.
+            control_n: Control's subjects.
+            ratio: Of the rates at the boundary, if below 1.
+        """
+        events, both = hits + others, candidate_n + control_n
+        spread = ratio * candidate_n + control_n
+        at_boundary = ratio * (events / spread) * (both / spread)
+        phi = 1 - min(events / both, at_boundary, _MAX_POOLED_RATE)
+        return cls(hits / phi, events / phi, candidate_n / control_n)
+
+
+class _Grid(NamedTuple):
+    logs: tuple[float, ...]
+    excesses: tuple[float, ...]
+
+    @classmethod
+    def of(cls, ratios: Sequence[float]) -> "_Grid":
+        logs = tuple(log(ratio) for ratio in ratios)
+        return cls(logs, tuple(expm1(each) for each in logs))
+
+
+_USUAL = _Grid.of(RATIOS)
+
+
+def rate_engine(
+    strata: Iterable[RateStratum],
+    *,
+    margin: float = 0.0,
+    ratios: Sequence[float] = RATIOS,
+) -> float:
     """Return log E against "the candidate's rate is at most 1 + margin of control's".
 
     There is no burn-in: three failures out of three are evidence already. Without
     events, or without a stratum that has both arms, the answer is 0. A harmful
     decrease is the same question with the arms exchanged.
 
+    Args:
+        strata: Subjects with and without an event.
+        margin: Above -1; at -1 and below nothing can be said: 0.
+        ratios: How many times the boundary's ratio, each above 1; at least one.
+
     >>> round(rate_engine([RateStratum(6, 6, 10, 1000)]), 2)
     17.03
     """
-    return _log_e(_weighed(strata), 1.0 + margin)
+    if not -1 < margin < inf:
+        return 0.0
+    grid = _USUAL if ratios is RATIOS else _Grid.of(ratios)
+    weighed = weigh(strata, min(1.0, 1.0 + margin))
+    return mean_of_exponentials(_log_ratios(weighed, 1.0 + margin, grid))
 
 
-def rate_interval(
-    strata: Sequence[RateStratum], *, log_threshold: float
-) -> Interval | None:
-    """Return the confidence sequence of candidate minus control, as rates.
+def rule_out(strata: Iterable[RateStratum], *, margin: float, harm: Harm = 1) -> float:
+    """Return log E against "the candidate's rate is worse by at least the margin".
 
-    The rate ratios that neither this engine nor the one with exchanged arms
-    rejects at the threshold, each turned into the difference that it means at the
-    strata's pooled rates. An end at which no ratio is rejected is infinite; without
-    any event there is nothing to invert: None.
+    Args:
+        strata: Subjects with and without an event.
+        margin: Relative harm; of none at all nothing can be said: 0. Of a decrease
+            no more than `MOST_OF_A_FALL` is asked for.
+        harm: 1 where more events are harm, -1 where fewer are.
     """
-    up = _weighed(strata)
-    if not any(stratum.events for stratum in up):
-        return None
-    down = _weighed(stratum.turned for stratum in strata)
-    estimate = _log_ratio(strata)
-    lowest = _last_rejected(up, estimate, log_threshold)
-    highest = _last_rejected(down, -estimate, log_threshold)
-    return Interval(
-        low=-inf if lowest is None else _difference(strata, exp(lowest)),
-        high=inf if highest is None else _difference(strata, exp(-highest)),
+    boundary = boundary_to_rule_out(margin, harm)
+    return rate_engine(
+        [stratum.turned for stratum in strata] if harm > 0 else strata,
+        margin=boundary - 1,
+        ratios=ruling_out_ratios(1 / boundary - 1),
     )
+
+
+def boundary_to_rule_out(margin: float, harm: Harm) -> float:
+    """Return the largest ratio, of control over candidate or turned, that is harm."""
+    if harm > 0:
+        return 1 / (1 + max(0.0, margin))
+    return 1 - min(max(0.0, margin), MOST_OF_A_FALL)
+
+
+def ruling_out_ratios(margin: float) -> tuple[float, ...]:
+    """Return rate ratios fit for ruling out that one arm has 1 + margin times the rate.
+
+    Arms that are truly alike are 1 + margin away from that boundary, so the grid
+    lies about it, in powers: a little worse is covered as well as much better. A
+    decrease by M is an increase of control over the candidate by M / (1 - M).
+    """
+    distance = log1p(max(0.0, margin))
+    return tuple(exp(min(power * distance, _MOST_LOG_RATIO)) for power in _POWERS)
 
 
 def rates(strata: Iterable[RateStratum]) -> tuple[float, float] | None:
@@ -111,7 +183,7 @@ def rates(strata: Iterable[RateStratum]) -> tuple[float, float] | None:
     """
     control = candidate = total = 0.0
     for stratum in strata:
-        weight = _mantel_haenszel(stratum)
+        weight = mantel_haenszel(stratum)
         if weight:
             control += weight * stratum.control_events / stratum.control_n
             candidate += weight * stratum.candidate_events / stratum.candidate_n
@@ -119,126 +191,44 @@ def rates(strata: Iterable[RateStratum]) -> tuple[float, float] | None:
     return (control / total, candidate / total) if total else None
 
 
-def _log_ratio(strata: Iterable[RateStratum]) -> float:
-    """Return the log of the candidate's rate over control's, within the widest."""
-    control, candidate = rates(strata) or (0.0, 0.0)
-    if not control or not candidate:
-        return _WIDEST_LOG_RATIO if candidate else -_WIDEST_LOG_RATIO
-    return max(-_WIDEST_LOG_RATIO, min(_WIDEST_LOG_RATIO, log(candidate / control)))
-
-
-def _mantel_haenszel(stratum: RateStratum) -> float:
+def mantel_haenszel(stratum: RateStratum) -> float:
+    """Return the weight of a stratum, 0 without subjects in both arms."""
     both = stratum.candidate_n + stratum.control_n
     return stratum.candidate_n * stratum.control_n / both if both else 0.0
 
 
-def _weighed(strata: Iterable[RateStratum]) -> list[_Weighed]:
-    weighed: list[_Weighed] = []
-    for hits, others, candidate_n, control_n in strata:
-        if candidate_n and control_n:
-            events = hits + others
-            pooled = min(events / (candidate_n + control_n), _MAX_POOLED_RATE)
-            phi = 1 - pooled
-            odds = candidate_n / control_n
-            weighed.append(_Weighed(hits / phi, events / phi, odds))
-    return weighed
+def weigh(strata: Iterable[RateStratum], ratio: float = 1.0) -> list[WeighedRates]:
+    """Return what the strata with both arms weigh, phi taken at a ratio of rates."""
+    return [
+        WeighedRates.of(*stratum, ratio=ratio)
+        for stratum in strata
+        if stratum.candidate_n and stratum.control_n
+    ]
 
 
-def _log_e(strata: Sequence[_Weighed], ratio: float) -> float:
+def log_e(strata: Sequence[WeighedRates], ratio: float) -> float:
     """Return log E against a rate ratio; it falls as the ratio rises."""
+    return mean_of_exponentials(_log_ratios(strata, ratio, _USUAL))
+
+
+def log_likelihood_ratios(
+    strata: Sequence[WeighedRates], ratio: float, ratios: Sequence[float]
+) -> list[float]:
+    """Return the log likelihood ratio of each rate ratio against the boundary's."""
+    return _log_ratios(strata, ratio, _Grid.of(ratios))
+
+
+def _log_ratios(
+    strata: Sequence[WeighedRates], ratio: float, grid: _Grid
+) -> list[float]:
     hits = sum([stratum.hits for stratum in strata])
-    log_es = [hits * log_ratio for log_ratio in _LOG_RATIOS]
+    log_lrs = [hits * log_ratio for log_ratio in grid.logs]
     for stratum in strata:
         if events := stratum.events:
             odds = stratum.odds * ratio
             share = odds / (1 + odds)
-            log_es = [
-                log_e - events * log1p(share * excess)
-                for log_e, excess in zip(log_es, _EXCESSES, strict=True)
+            log_lrs = [
+                log_lr - events * log1p(share * excess)
+                for log_lr, excess in zip(log_lrs, grid.excesses, strict=True)
             ]
-    return mean_of_exponentials(log_es)
-
-
-def _difference(strata: Iterable[RateStratum], ratio: float) -> float:
-    """Return the difference of rates that a rate ratio means at the pooled rates."""
-    difference = total = 0.0
-    for stratum in strata:
-        if weight := _mantel_haenszel(stratum):
-            events = stratum.candidate_events + stratum.control_events
-            expected = stratum.candidate_n * ratio + stratum.control_n
-            difference += weight * events * (ratio - 1) / expected
-            total += weight
-    return difference / total
-
-
-def _last_rejected(
-    strata: Sequence[_Weighed], estimate: float, log_threshold: float
-) -> float | None:
-    """Return the largest log ratio below the estimate that is rejected, if any.
-
-    log E is nearly a parabola in the log ratio; its square root is nearly a line,
-    and false position is done with it in a few steps.
-    """
-    wanted = sqrt(log_threshold + _DEPTH)
-
-    def excess(log_ratio: float) -> float:
-        depth = _log_e(strata, exp(log_ratio)) + _DEPTH
-        return sqrt(max(0.0, depth)) - wanted
-
-    step = _TYPICAL_WIDTH / sqrt(sum([stratum.events for stratum in strata]))
-    bracket = _bracket(excess, estimate, step)
-    return None if bracket is None else _false_position(excess, bracket)
-
-
-class _Bracket(NamedTuple):
-    low: float
-    at_low: float
-    high: float
-    at_high: float
-
-
-def _bracket(
-    falling: Callable[[float], float], start: float, step: float
-) -> _Bracket | None:
-    """Return two points with the zero between them; None if there is no zero.
-
-    It may never be positive; and it may never fall, where so many events are all in
-    one arm that the rounding of their logarithms outweighs the threshold. Where
-    strata contradict each other the estimate itself may be rejected, so the search
-    goes both ways, in steps that double.
-    """
-    low = high = start
-    at_low = at_high = falling(start)
-    while at_high >= 0:
-        if high > _FURTHEST_LOG_RATIO:
-            return None
-        low, at_low = high, at_high
-        high += step
-        at_high, step = falling(high), 2 * step
-    while at_low < 0:
-        if low < -_WIDEST_LOG_RATIO:
-            return None
-        high, at_high = low, at_low
-        low -= step
-        at_low, step = falling(low), 2 * step
-    return _Bracket(low, at_low, high, at_high)
-
-
-def _false_position(falling: Callable[[float], float], bracket: _Bracket) -> float:
-    """Return the zero inside a bracket; an end that stays twice loses half its say."""
-    low, at_low, high, at_high = bracket
-    middle, side = low, 0
-    for _ in range(_MAX_STEPS):
-        middle = (low * at_high - high * at_low) / (at_high - at_low)
-        value = falling(middle)
-        if abs(value) < _CLOSE_ENOUGH:
-            break
-        if value > 0:
-            low, at_low = middle, value
-            at_high = at_high / 2 if side > 0 else at_high
-            side = 1
-        else:
-            high, at_high = middle, value
-            at_low = at_low / 2 if side < 0 else at_low
-            side = -1
-    return middle
+    return log_lrs

@@ -13,85 +13,31 @@ drifting base rate from looking like an effect (Simpson's paradox). The candidat
 takes the larger of the two variances, because its own is estimated from few
 observations and too small just when a lucky streak makes its mean extreme.
 
-Requests of one subject are not independent. Subjects are hashed into B = 64
-buckets (random groups; Chamandy et al. 2012), and the scatter of control's bucket
-sums against what independence would give is the design effect:
+Pairs of one stratum are one more term with psi = mean d and V = s2_d / n, where
+d = y_T - (1 + m) y_C. Score and information are both divided by the design effect:
+of control in the strata of split arms, with weights 1 / V_e, which stands for both
+arms; of d in the strata of pairs. With both kinds the variances add up,
 
-    infl_b = sum over e of (1/V_e)/info * (x_C,e,b - R_C,e n_C,e,b) / n_C,e
-    deff   = max(1, B/(B-1) * sum infl_b^2 / sum ((1/V_e)/info)^2 s2_C,e / n_C,e)
+    deff = (info_split deff_split + info_pairs deff_pairs) / info + 2 cov info
 
-Score and information are both divided by it.
+because info is the inverse of the variance that independence would give, and each
+kind has its share of it. What a subject has in common over its calls cancels in d,
+so their covariance is small; it is taken from the influences by bucket, and one
+that would shrink the variance is not believed.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Self
+from math import inf
+from typing import NamedTuple
 
-from flipback.exposure import BUCKETS, Cell
+from flipback.stats._arm import Arm, Harm, Pair
+from flipback.stats._design import WeighedArms, covariance, design_effect
+from flipback.stats._paired import MIN_PAIRS, PairedArm
 
-
-Harm = Literal[1, -1]
-"""1 where an increase is harm, -1 where a decrease is."""
-
-MIN_CANDIDATE = 5
-MIN_CONTROL = 20
 
 _LEAST_VARIANCE = 1e-300
 """Below it the variance of a mean counts as none: its inverse would overflow."""
-
-
-class Arm:
-    """Totals of one cell, taken once.
-
-    Attributes:
-        cell: Where they come from.
-        n: Observations, at least 1.
-        centred: Mean about the cell's origin.
-        variance: Population variance.
-    """
-
-    __slots__ = ("cell", "centred", "n", "variance")
-
-    def __init__(self, cell: Cell) -> None:
-        self.cell = cell
-        self.n = sum(cell.n)
-        self.centred = sum(cell.x) / self.n
-        self.variance = max(0.0, cell.xx / self.n - self.centred * self.centred)
-
-    @classmethod
-    def of(cls, cell: Cell | None) -> Self | None:
-        """Return the totals of a cell, None without observations."""
-        return None if cell is None or not any(cell.n) else cls(cell)
-
-    @property
-    def is_weighable(self) -> bool:
-        """Return whether nothing that is computed of the cell can overflow."""
-        return self.cell.is_weighable
-
-    @property
-    def mean(self) -> float:
-        """Return the mean in the metric's unit."""
-        return self.cell.origin + self.centred
-
-    def minus(self, other: Self) -> float:
-        """Return the difference of means, exact for means that are large and close."""
-        return (self.cell.origin - other.cell.origin) + (self.centred - other.centred)
-
-
-class Pair(NamedTuple):
-    """Both arms of one stratum that has enough observations to enter."""
-
-    control: Arm
-    candidate: Arm
-
-    @classmethod
-    def of(cls, control: Arm | None, candidate: Arm | None) -> "Pair | None":
-        """Return the stratum, None if an arm is missing or too small to enter."""
-        if control is None or candidate is None:
-            return None
-        if control.n < MIN_CONTROL or candidate.n < MIN_CANDIDATE:
-            return None
-        return cls(control, candidate)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +62,15 @@ class Score:
 
 
 class _Term(NamedTuple):
-    pair: Pair
+    """One stratum.
+
+    Attributes:
+        spread: The arm whose buckets tell how subjects cluster.
+    """
+
+    control: Arm
+    candidate: Arm
+    spread: Arm
     psi: float
     precision: float
 
@@ -124,38 +78,49 @@ class _Term(NamedTuple):
 def stratified_score(
     pairs: Sequence[Pair],
     *,
+    paired: Sequence[PairedArm] = (),
     margin: float = 0.0,
     harm: Harm = 1,
     least_deff: float = 1.0,
 ) -> Score | None:
     """Return the evidence of harm beyond a relative margin, over all strata.
 
+    Harm beyond a margin M is ruled out by the same score with its sign turned,
+    `harm=-harm, margin=-M`: it is positive where the candidate is better than
+    (1 + M) times control, or (1 - M) times where a decrease is harm. Any M will do;
+    a decrease by M >= 1 is ruled out by any mean above 0, or above what is left.
+
     Strata in which neither arm varies and both agree say nothing; None where no
     other stratum is left.
 
     Args:
-        pairs: The strata that may enter.
+        pairs: The strata of split arms that may enter.
+        paired: Strata of calls that both arms answered; one with fewer than
+            `MIN_PAIRS` does not enter.
         margin: Harm that is tolerated, relative to the size of control's mean.
         harm: The direction that is harm.
         least_deff: Design effect below which none is believed; a cohort's is taken
             to be no smaller than the aggregate's.
     """
-    factor = 1 + harm * margin * _sign_of_control(pairs)
-    terms = [term for pair in pairs if (term := _term(pair, factor, harm)) is not None]
+    matched = [arm for arm in paired if arm.n >= MIN_PAIRS] if paired else ()
+    factor = 1 + harm * margin * _sign_of_control(pairs, matched)
+    split = [term for pair in pairs if (term := _term(pair, factor, harm)) is not None]
+    within = [term for arm in matched if (term := _within(arm, factor, harm))]
+    terms = split + within
     if not terms:
         return None
     info = sum([term.precision for term in terms])
     shares = [term.precision / info for term in terms]
-    deff = design_effect(
-        [(term.pair.control, share) for term, share in zip(terms, shares, strict=True)],
-        least=least_deff,
-    )
+    if within:
+        deff = _mixed_deff(split, within, shares, factor, least=least_deff)
+    else:
+        deff = design_effect(_spread(split, shares), least=least_deff)
     return Score(
         score=sum([term.psi * term.precision for term in terms]) / deff,
         info=info / deff,
         deff=deff,
-        control_value=_weighed(terms, shares, 0),
-        candidate_value=_weighed(terms, shares, 1),
+        control_value=_weighed([term.control for term in terms], shares),
+        candidate_value=_weighed([term.candidate for term in terms], shares),
     )
 
 
@@ -165,9 +130,10 @@ def score_against_limit(
     """Return the evidence that the mean of one arm breaches an absolute limit.
 
     The same score with one arm: psi_e = R_e - limit, V_e = s2_e / n_e. Both values
-    of the result are the arm's mean. None where no stratum varies.
+    of the result are the arm's mean. None where no stratum varies. With harm turned
+    it is the evidence that the limit is kept.
     """
-    varying = [arm for arm in arms if arm.variance / arm.n >= _LEAST_VARIANCE]
+    varying = [arm for arm in arms if _LEAST_VARIANCE <= arm.variance / arm.n < inf]
     if not varying:
         return None
     precisions = [arm.n / arm.variance for arm in varying]
@@ -184,33 +150,6 @@ def score_against_limit(
     )
 
 
-def design_effect(
-    weighed_arms: Iterable[tuple[Arm, float]], *, least: float = 1.0
-) -> float:
-    """Return by how much clustering of subjects inflates the variance of a mean.
-
-    Args:
-        weighed_arms: One arm in its strata, each with the stratum's weight.
-        least: Returned where the scatter is smaller, or nothing varies.
-    """
-    influence = [0.0] * BUCKETS
-    independent = 0.0
-    for arm, weight in weighed_arms:
-        if not arm.variance:
-            continue  # its scatter is what rounding left
-        scale = weight / arm.n
-        expected = scale * arm.centred
-        influence = [
-            total + scale * x - expected * n
-            for total, x, n in zip(influence, arm.cell.x, arm.cell.n, strict=True)
-        ]
-        independent += scale * scale * arm.variance * arm.n
-    if independent <= 0:
-        return least
-    scatter = sum([total * total for total in influence])
-    return max(least, BUCKETS / (BUCKETS - 1) * scatter / independent)
-
-
 def _term(pair: Pair, factor: float, harm: Harm) -> _Term | None:
     control, candidate = pair
     control_variance = control.variance
@@ -221,10 +160,49 @@ def _term(pair: Pair, factor: float, harm: Harm) -> _Term | None:
         candidate_variance / candidate.n
         + factor * factor * control_variance / control.n
     )
-    if variance < _LEAST_VARIANCE:
+    if not _LEAST_VARIANCE <= variance < inf:
         return None
     psi = candidate.minus(control) + (1 - factor) * control.mean
-    return _Term(pair, harm * psi, 1 / variance)
+    return _Term(control, candidate, control, harm * psi, 1 / variance)
+
+
+def _within(paired: PairedArm, factor: float, harm: Harm) -> _Term | None:
+    """Return the term of pairs.
+
+    Where d is the same for all pairs its square stands for the variance: nothing
+    could be clearer than a candidate that is worse by 1 each time.
+    """
+    d = paired.against(factor)
+    mean = d.mean
+    variance = (d.variance or mean * mean) / d.n
+    if not _LEAST_VARIANCE <= variance < inf:
+        return None
+    return _Term(paired.control, paired.candidate, d, harm * mean, 1 / variance)
+
+
+def _spread(terms: Sequence[_Term], shares: Sequence[float]) -> WeighedArms:
+    return [(term.spread, share) for term, share in zip(terms, shares, strict=True)]
+
+
+def _mixed_deff(
+    split: Sequence[_Term],
+    within: Sequence[_Term],
+    shares: Sequence[float],
+    factor: float,
+    *,
+    least: float,
+) -> float:
+    """Return the design effect of strata of split arms and of pairs together."""
+    apart, between = shares[: len(split)], shares[len(split) :]
+    of_pairs = _spread(within, between)
+    deff = sum(apart) * design_effect(_spread(split, apart))
+    deff += sum(between) * design_effect(of_pairs)
+    if split:
+        signed = [(t.candidate, s) for t, s in zip(split, apart, strict=True)]
+        signed += [(t.control, -s * factor) for t, s in zip(split, apart, strict=True)]
+        info = sum([term.precision for term in (*split, *within)])
+        deff += 2 * info * max(0.0, covariance(signed, of_pairs))
+    return max(least, deff)
 
 
 def _pooled_variance(pair: Pair) -> float:
@@ -238,10 +216,12 @@ def _pooled_variance(pair: Pair) -> float:
     return share * (1 - share) * difference * difference
 
 
-def _sign_of_control(pairs: Sequence[Pair]) -> Harm:
+def _sign_of_control(pairs: Sequence[Pair], paired: Sequence[PairedArm]) -> Harm:
     """Return the sign of control's mean, by which a relative margin is no gift."""
-    return 1 if sum([pair.control.n * pair.control.mean for pair in pairs]) >= 0 else -1
+    controls = [pair.control for pair in pairs]
+    controls += [arm.control for arm in paired]
+    return 1 if sum([control.n * control.mean for control in controls]) >= 0 else -1
 
 
-def _weighed(terms: Sequence[_Term], shares: Sequence[float], arm: int) -> float:
-    return sum([term.pair[arm].mean * s for term, s in zip(terms, shares, strict=True)])
+def _weighed(arms: Sequence[Arm], shares: Sequence[float]) -> float:
+    return sum([arm.mean * share for arm, share in zip(arms, shares, strict=True)])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flipback.stats import Harm, one_sample
+from flipback.stats import Harm, either, one_sample, split_ratio
 
 
 Vector = dict[str, Any]  # as read from JSON
@@ -92,3 +92,36 @@ def test_nothing_seen_is_no_evidence() -> None:
 @pytest.mark.parametrize("k", [0, 10**12])
 def test_a_million_million_outcomes_are_weighed(k: int) -> None:
     assert isfinite(one_sample(k, 10**12, limit=0.01))
+
+
+def test_a_split_that_is_as_set_is_not_doubted() -> None:
+    assert split_ratio(5_030, 100_000, share=0.05) < 0
+    assert split_ratio(0, 0, share=0.05) == 0
+
+
+@pytest.mark.parametrize("candidate", [4_500, 5_500])
+def test_a_split_that_is_off_in_either_direction_is_found(candidate: int) -> None:
+    assert split_ratio(candidate, 100_000, share=0.05) > log(1000)
+
+
+def test_a_split_that_is_off_by_a_few_percent_is_found_among_many() -> None:
+    assert split_ratio(510_000, 1_000_000, share=0.5) > log(1000)
+
+
+@pytest.mark.parametrize("n", [1, 6, 12])
+def test_the_expectation_over_splits_is_one(n: int) -> None:
+    expectation = sum(
+        comb(n, k) * 0.2**k * 0.8 ** (n - k) * exp(split_ratio(k, n, share=0.2))
+        for k in range(n + 1)
+    )
+    assert expectation == pytest.approx(1)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -1.0, float("nan")])
+def test_a_share_that_leaves_one_arm_empty_cannot_be_compared(share: float) -> None:
+    assert split_ratio(10, 100, share=share) == 0
+
+
+def test_a_change_in_either_direction_is_half_of_both() -> None:
+    assert either(log(40), log(2)) == pytest.approx(log(21))
+    assert either(1e5, -1e5) == pytest.approx(1e5 + log(0.5))

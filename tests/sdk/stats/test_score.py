@@ -28,7 +28,15 @@ VECTORS = json.loads(Path(__file__).with_name("vectors.json").read_text())
 def stored(sums: list[list[float]]) -> Arm:
     cell = Cell()
     cell.x, cell.n, cell.xx = array("d", sums[0]), array("q", sums[1]), sums[2]
-    return Arm(cell)
+    arm = Arm.of(cell)
+    assert arm is not None
+    return arm
+
+
+def arm_of(values: list[float], *, per_subject: int = 1) -> Arm:
+    arm = Arm.of(cell_of(values, per_subject=per_subject))
+    assert arm is not None
+    return arm
 
 
 def cell_of(values: list[float], *, per_subject: int = 1) -> Cell:
@@ -39,7 +47,7 @@ def cell_of(values: list[float], *, per_subject: int = 1) -> Cell:
 
 
 def pair_of(control: list[float], candidate: list[float]) -> Pair:
-    pair = Pair.of(Arm(cell_of(control)), Arm(cell_of(candidate)))
+    pair = Pair.of(arm_of(control), arm_of(candidate))
     assert pair is not None
     return pair
 
@@ -66,7 +74,7 @@ def test_a_small_stratum_does_not_enter(control: int, candidate: int) -> None:
 
 
 def test_a_stratum_with_one_arm_does_not_enter() -> None:
-    arm = Arm(cell_of([1.0] * 100))
+    arm = arm_of([1.0] * 100)
     assert Pair.of(arm, None) is None
     assert Pair.of(None, arm) is None
 
@@ -95,8 +103,8 @@ def test_a_drifting_base_rate_is_no_effect_when_stratified() -> None:
 
 def test_requests_of_one_subject_count_less_than_those_of_many() -> None:
     values = [value for value in gaussian(200) for _ in range(20)]
-    control = Arm(cell_of(values, per_subject=20))
-    candidate = Arm(cell_of(gaussian(300, seed=9)))
+    control = arm_of(values, per_subject=20)
+    candidate = arm_of(gaussian(300, seed=9))
     score = stratified_score([Pair(control, candidate)])
     assert score is not None
     assert 10 < score.deff < 40
@@ -130,11 +138,11 @@ def test_two_constants_that_agree_say_nothing() -> None:
 def test_values_whose_square_underflows_say_nothing() -> None:
     tiny = [0.0, 1e-160] * 100
     assert stratified_score([pair_of(tiny, tiny)]) is None
-    assert score_against_limit([Arm(cell_of(tiny))], limit=1.0) is None
+    assert score_against_limit([arm_of(tiny)], limit=1.0) is None
 
 
 def test_the_rounding_of_a_constant_arm_is_no_clustering() -> None:
-    constant, varying = Arm(cell_of([0.7] * 900)), Arm(cell_of(gaussian(900)))
+    constant, varying = arm_of([0.7] * 900), arm_of(gaussian(900))
     constant.variance = 0.0
     expected = design_effect([(varying, 1e-60)])
     assert design_effect([(constant, 1.0), (varying, 1e-60)]) == expected
@@ -158,7 +166,7 @@ def test_a_larger_margin_is_less_evidence(margin: float, harm: Harm) -> None:
 
 
 def test_a_limit_is_compared_with_one_arm() -> None:
-    arms = [Arm(cell_of(gaussian(400, mean=3))), Arm(cell_of([3.0] * 40))]
+    arms = [arm_of(gaussian(400, mean=3)), arm_of([3.0] * 40)]
     breached = score_against_limit(arms, limit=2.5)
     kept = score_against_limit(arms, limit=2.5, harm=-1)
     assert breached is not None

@@ -9,33 +9,30 @@ by weighted Bonferroni on the running maxima, E >= 1 / (weight * alpha): whoever
 reaches that has taken G over its threshold alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import inf, isfinite, log
+from math import inf, log
 from types import MappingProxyType
 from typing import NamedTuple
 
+from flipback.analysis._action import Proven, action_of, scope_of
 from flipback.analysis._events import weigh_events
+from flipback.analysis._faults import faults_of
+from flipback.analysis._hypothesis import weigh_hypothesis
 from flipback.analysis._limits import weigh_event_limit, weigh_mean_limit
 from flipback.analysis._means import weigh_means
+from flipback.analysis._outlook import outlook_of
+from flipback.analysis._peaks import NO_PEAKS, OF_THE_SPLIT, PeakKey, known_peak
+from flipback.analysis._split import Split, weigh_split
 from flipback.analysis._strata import Strata, sort
-from flipback.analysis._weighed import Weighed
+from flipback.analysis._weighed import Engine, Weighed, margin_of
 from flipback.analysis._weights import Test, tests_of
 from flipback.assignment import Cohort
 from flipback.exposure import Evidence
-from flipback.plan import MetricKind, OnFail, RolloutPlan
+from flipback.plan import OnFail, RolloutPlan
+from flipback.signals import Measure
 from flipback.stats import average
-from flipback.verdict import Finding, Verdict
-
-
-class PeakKey(NamedTuple):
-    """Whose running maximum: a guardrail by its place in the plan, and a cohort."""
-
-    guardrail: int
-    cohort: Cohort
-
-
-NO_PEAKS: Mapping[PeakKey, float] = MappingProxyType({})
+from flipback.verdict import Action, Finding, Hoped, HypothesisFinding, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,16 +42,24 @@ class Analysis:
     Never PASS: finding no harm is no proof that there is none.
 
     Attributes:
-        verdict: FAIL where harm is proven by a guardrail that rolls back.
-        findings: One per guardrail and watched cohort, in the plan's order.
+        verdict: FAIL exactly where `action` is to roll back.
+        action: What this look asks for.
+        cohorts: Whom a roll back concerns; nobody named is everybody.
+        findings: One per measure of each guardrail and watched cohort, in the
+            plan's order.
         log_g: Log of the global e-value over guardrails that roll back.
         log_threshold: What `log_g` must reach: log(1 / alpha).
-        broken: Findings to which the harm is attributed.
+        broken: Findings to which the harm is attributed, whether acted on or not.
         suspect: The finding that weighs most; most likely the reason where G has
             crossed and nothing is attributed. None if nothing rolls back.
         paused: Findings of guardrails that pause, once their own process has
             crossed, and limits that control breaches as well.
         warned: Likewise for guardrails that warn.
+        hypothesis: What became of what the rollout hopes to show, if anything.
+        frozen: Why nothing may be concluded at all, a sentence each: subjects are
+            not split as set. Nothing moves then, not even back.
+        faults: Holes in the data, a sentence each; they bar the gate, and stop no
+            roll back that other metrics prove.
         peaks: Running maxima, to be handed to the next look of this attempt.
         excluded: Exposures that were not compared, by reason.
     """
@@ -69,6 +74,11 @@ class Analysis:
     warned: tuple[Finding, ...]
     peaks: Mapping[PeakKey, float]
     excluded: Mapping[str, int]
+    action: Action = Action.HOLD
+    cohorts: tuple[Cohort, ...] = ()
+    hypothesis: HypothesisFinding | None = None
+    frozen: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
 
 
 class _Judged(NamedTuple):
@@ -82,14 +92,19 @@ class _Process(NamedTuple):
 
     log_g: float
     crossed: bool
-    broken: tuple[Finding, ...]
+    broken: tuple[_Judged, ...]
     suspect: Finding | None
+
+    @property
+    def attributed(self) -> tuple[Finding, ...]:
+        """Return the findings to which the harm is attributed."""
+        return tuple(each.finding for each in self.broken)
 
     @property
     def named(self) -> tuple[Finding, ...]:
         """Return what to tell people: the attributed, else the most likely."""
         if self.broken or not self.crossed or self.suspect is None:
-            return self.broken
+            return self.attributed
         return (self.suspect,)
 
 
@@ -98,6 +113,7 @@ def analyze(
     evidence: Evidence,
     *,
     peaks: Mapping[PeakKey, float] = NO_PEAKS,
+    now: float = inf,
 ) -> Analysis:
     """Weigh every guardrail in every cohort, and all of them together.
 
@@ -112,24 +128,41 @@ def analyze(
         plan: What was promised; the same for all looks of an attempt.
         evidence: Sums of the attempt; variants other than the plan's are ignored.
         peaks: `Analysis.peaks` of the look before; empty at an attempt's first.
+        now: Unix seconds; time slices that are not mature by then are left out.
     """
-    judged = _judge_all(plan, sort(plan, evidence), peaks)
+    strata = sort(plan, evidence, now)
+    judged = _judge_all(plan, strata, peaks)
+    split = weigh_split(plan, evidence, peak=known_peak(peaks, OF_THE_SPLIT))
+    hypothesis = weigh_hypothesis(plan, strata)
     rolling, pausing, warning = (
         _process([each for each in judged if each.test.guardrail.on_fail is act], plan)
         for act in (OnFail.ROLL_BACK, OnFail.PAUSE, OnFail.WARN)
     )
+    paused = pausing.named + _breached_by_both(judged)
+    contradicted = hypothesis is not None and hypothesis.verdict is Hoped.CONTRADICTED
+    action = action_of(
+        Proven(
+            distrusted=bool(split.frozen),
+            harm=rolling.crossed,
+            doubt=bool(paused) or contradicted,
+        )
+    )
+    rolls_back = action is Action.ROLL_BACK
     return Analysis(
-        verdict=Verdict.FAIL if rolling.crossed else Verdict.INCONCLUSIVE,
+        verdict=Verdict.FAIL if rolls_back else Verdict.INCONCLUSIVE,
+        action=action,
+        cohorts=scope_of(each.test for each in rolling.broken) if rolls_back else (),
         findings=tuple(each.finding for each in judged),
         log_g=rolling.log_g,
         log_threshold=log(1 / plan.alpha),
-        broken=rolling.broken,
+        broken=rolling.attributed,
         suspect=rolling.suspect,
-        paused=pausing.named + _breached_by_both(judged, plan.alpha),
+        paused=paused,
         warned=warning.named,
-        peaks=MappingProxyType(
-            {_key(each.test): each.finding.peak_log_e for each in judged}
-        ),
+        hypothesis=hypothesis,
+        frozen=(split.frozen,) if split.frozen else (),
+        faults=faults_of(plan, strata),
+        peaks=_peaks(judged, split),
         excluded=evidence.excluded,
     )
 
@@ -138,53 +171,73 @@ def _judge_all(
     plan: RolloutPlan, strata: Strata, peaks: Mapping[PeakKey, float]
 ) -> list[_Judged]:
     judged: list[_Judged] = []
-    deff_of_everybody = 1.0
+    deffs_of_everybody: dict[tuple[int, Measure], float] = {}
+    users: dict[Cohort, tuple[int, int]] = {}
     for test in tests_of(plan):
-        least_deff = deff_of_everybody if test.cohort else 1.0
+        if test.cohort not in users:
+            users[test.cohort] = strata.users(test.cohort)
+        whose = test.place, test.measure
+        least_deff = deffs_of_everybody.get(whose, 1.0)
         weighed = _weigh(test, strata, alpha=plan.alpha, least_deff=least_deff)
         if not test.cohort:
-            deff_of_everybody = weighed.deff
-        peak = _known(peaks.get(_key(test), -inf))
-        finding = _finding(test, weighed, alpha=plan.alpha, peak=peak)
+            deffs_of_everybody[whose] = weighed.deff
+        threshold = _own_threshold(test.weight, plan.alpha)
+        peak = max(known_peak(peaks, PeakKey.of(test)), weighed.log_e)
+        finding = _finding(
+            test, weighed, users[test.cohort], peak=peak, threshold=threshold
+        )
         judged.append(_Judged(test, finding, counts=not weighed.breached_by_control))
     return judged
 
 
 def _weigh(test: Test, strata: Strata, *, alpha: float, least_deff: float) -> Weighed:
-    metric, limit = test.guardrail.metric, test.guardrail.limit
-    match test.guardrail.weighed_as:
-        case MetricKind.EVENT:
-            counted = strata.rates(metric, test.cohort)
-            if limit is None:
-                return weigh_events(test, counted, alpha=alpha)
-            return weigh_event_limit(test, limit, counted, alpha=alpha)
-        case MetricKind.MEAN:
-            means = strata.means(metric, test.cohort)
-            if limit is None:
-                return weigh_means(test, means, alpha=alpha, least_deff=least_deff)
-            return weigh_mean_limit(test, limit, means, alpha=alpha)
+    events, limit = strata.counts_subjects(test), test.guardrail.limit
+    if limit is not None:
+        weigh = weigh_event_limit if events else weigh_mean_limit
+        return weigh(test, limit, strata, alpha=alpha)
+    if note := strata.unfrozen(test):
+        engine = Engine.RATE if events else Engine.NORMAL_MIXTURE
+        return Weighed(engine=engine, note=note)
+    if events:
+        return weigh_events(test, strata, alpha=alpha)
+    return weigh_means(test, strata.means(test), alpha=alpha, least_deff=least_deff)
 
 
-def _finding(test: Test, weighed: Weighed, *, alpha: float, peak: float) -> Finding:
-    peak = max(peak, weighed.log_e)
-    proven = peak >= _own_threshold(test.weight, alpha)
-    failed = proven and not weighed.breached_by_control
+def _finding(
+    test: Test,
+    weighed: Weighed,
+    users: tuple[int, int],
+    *,
+    peak: float,
+    threshold: float,
+) -> Finding:
+    failed = peak >= threshold and not weighed.breached_by_control
+    limited = test.guardrail.limit is not None
     return Finding(
+        place=test.place,
         metric=test.guardrail.metric,
+        measure=test.measure,
         cohort=test.cohort,
         verdict=Verdict.FAIL if failed else Verdict.INCONCLUSIVE,
         log_e=weighed.log_e,
         peak_log_e=peak,
         weight=test.weight,
+        log_threshold=threshold,
+        margin=None if limited else margin_of(test.guardrail),
         control_n=weighed.control_n,
         candidate_n=weighed.candidate_n,
+        control_users=users[0],
+        candidate_users=users[1],
         control_value=weighed.control_value,
         candidate_value=weighed.candidate_value,
         interval=weighed.interval,
         deff=weighed.deff,
         strata=weighed.strata,
+        epochs=weighed.epochs,
+        pairs=weighed.pairs,
         engine=weighed.engine,
         note=weighed.note,
+        outlook=outlook_of(test, weighed, peak=peak, log_threshold=threshold),
     )
 
 
@@ -194,23 +247,31 @@ def _process(judged: Sequence[_Judged], plan: RolloutPlan) -> _Process:
     A test that is attributed took G over its threshold at its maximum, so heeding
     it later, after a restart between look and act, costs no alpha.
     """
-    counted = [each.finding for each in judged if each.counts]
-    log_es = [finding.log_e for finding in counted]
-    log_g = average(log_es, [finding.weight for finding in counted])
-    broken = tuple(each for each in counted if each.verdict is Verdict.FAIL)
+    counted = [each for each in judged if each.counts]
+    findings = [each.finding for each in counted]
+    log_es = [finding.log_e for finding in findings]
+    log_g = average(log_es, [finding.weight for finding in findings])
+    broken = tuple(each for each in counted if each.finding.verdict is Verdict.FAIL)
     crossed = bool(broken) or log_g >= log(1 / plan.alpha)
-    suspect = max(counted, key=_weight_of_evidence, default=None)
+    suspect = max(findings, key=_weight_of_evidence, default=None)
     return _Process(log_g, crossed, broken, suspect)
 
 
-def _breached_by_both(judged: Sequence[_Judged], alpha: float) -> tuple[Finding, ...]:
+def _breached_by_both(judged: Iterable[_Judged]) -> tuple[Finding, ...]:
     return tuple(
         each.finding
         for each in judged
         if not each.counts
         and each.test.guardrail.on_fail is not OnFail.WARN
-        and each.finding.log_e >= _own_threshold(each.test.weight, alpha)
+        and each.finding.log_e >= each.finding.log_threshold
     )
+
+
+def _peaks(judged: Iterable[_Judged], split: Split) -> Mapping[PeakKey, float]:
+    peaks = {PeakKey.of(each.test): each.finding.peak_log_e for each in judged}
+    if split.peak_log_e > -inf:
+        peaks[OF_THE_SPLIT] = split.peak_log_e
+    return MappingProxyType(peaks)
 
 
 def _weight_of_evidence(finding: Finding) -> float:
@@ -219,12 +280,3 @@ def _weight_of_evidence(finding: Finding) -> float:
 
 def _own_threshold(weight: float, alpha: float) -> float:
     return -log(weight) - log(alpha) if weight else inf
-
-
-def _known(peak: float) -> float:
-    """Return a running maximum, none where it is no number to be compared."""
-    return peak if isfinite(peak) else -inf
-
-
-def _key(test: Test) -> PeakKey:
-    return PeakKey(test.place, test.cohort)

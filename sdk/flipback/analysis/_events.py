@@ -1,60 +1,188 @@
-"""Weigh rare events by the rate engine, on distinct subjects.
+"""Weigh rare events: the rate engine on subjects of a split, McNemar's on pairs.
 
-Counting subjects, not requests, makes a retry storm one event.
+Counting subjects, not requests, makes a retry storm one event. Pairs are counted by
+request and divided by the design effect of their differences. No call is both, and
+which arm of a pair fails is a fair coin whatever the call and its subject, so the
+product of the two e-values is one.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import isfinite
 
-from flipback.analysis._weighed import Engine, Weighed, harm_of, margin_of, two_sided
+from flipback.analysis._means import all_weighable, difference, pairs_of
+from flipback.analysis._strata import Strata
+from flipback.analysis._weighed import (
+    Engine,
+    Weighed,
+    margin_of,
+    too_large,
+    towards,
+    two_sided,
+)
 from flipback.analysis._weights import Test
-from flipback.stats import RateStratum, rate_engine, rate_interval, rates
+from flipback.stats import (
+    Harm,
+    PairedArm,
+    RateStratum,
+    design_effect,
+    mcnemar,
+    rate_engine,
+    rate_interval,
+    rates,
+    stratified_score,
+)
 from flipback.verdict import Interval
 
 
-def weigh_events(test: Test, strata: Sequence[RateStratum], *, alpha: float) -> Weighed:
-    """Weigh one guardrail on an event metric; the rate engine has no burn-in."""
-    entered = [each for each in strata if each.candidate_n and each.control_n]
-    control_n = sum(stratum.control_n for stratum in strata)
-    candidate_n = sum(stratum.candidate_n for stratum in strata)
-    values = rates(entered)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Events:
+    """All that is known of events in both arms.
+
+    Attributes:
+        strata: Every stratum of a split, compared or not.
+        entered: Those with subjects in both arms.
+        paired: Strata of calls that both arms answered, values 0 and 1.
+        discordant: Pairs with an event under the candidate alone, control alone,
+            and both, over the design effect.
+        deff: That design effect; distinct subjects need none.
+    """
+
+    strata: tuple[RateStratum, ...]
+    entered: tuple[RateStratum, ...]
+    paired: tuple[PairedArm, ...] = ()
+    discordant: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    deff: float = 1.0
+
+    @classmethod
+    def of(
+        cls, strata: Sequence[RateStratum], paired: Sequence[PairedArm] = ()
+    ) -> "Events":
+        """Return events of subjects and of pairs; pairs that are not 0/1 are left out.
+
+        So are pairs that cannot be weighed.
+        """
+        binary = tuple(arm for arm in paired if arm.is_weighable and arm.is_binary)
+        total = sum([arm.n for arm in binary])
+        deff = design_effect([(arm.difference, arm.n / total) for arm in binary])
+        counts = [arm.discordance for arm in binary]
+        return cls(
+            strata=tuple(strata),
+            entered=tuple(s for s in strata if s.candidate_n and s.control_n),
+            paired=binary,
+            discordant=(
+                sum([each.candidate_only for each in counts]) / deff,
+                sum([each.control_only for each in counts]) / deff,
+                sum([each.both for each in counts]) / deff,
+            ),
+            deff=deff,
+        )
+
+    def log_e(self, harm: Harm, *, margin: float, times: float = 1.0) -> float:
+        """Return the evidence of harm beyond a relative margin, 0 without any events.
+
+        Args:
+            harm: The direction.
+            margin: What is tolerated; may be negative, down to what leaves no rate.
+            times: As if there were so many times as much of the same evidence.
+        """
+        if harm < 0 and margin >= 1:
+            return 0.0
+        log_e = 0.0
+        if self.entered:
+            strata = self.entered if times == 1 else _grown(self.entered, times)
+            turned = strata if harm > 0 else [stratum.turned for stratum in strata]
+            ratio = 1 + margin if harm > 0 else 1 / (1 - margin)
+            log_e += rate_engine(turned, margin=ratio - 1)
+        if self.paired:
+            only, other, both = (times * count for count in self.discordant)
+            log_e += mcnemar(only, other, both, margin=margin, harm=harm)
+        return log_e
+
+
+def weigh_events(test: Test, strata: Strata, *, alpha: float) -> Weighed:
+    """Weigh one guardrail on an event metric; neither engine has a burn-in."""
+    paired = strata.pairs(test)
+    if not all_weighable([arm.difference for arm in paired]):
+        return Weighed(engine=Engine.RATE, note=too_large(test.guardrail.metric))
+    events = Events.of(strata.rates(test), paired)
+    control, candidate = _values(events)
+    grown = partial(_log_e, test, events)
+    log_e = grown(1.0)
+    weighed = bool(events.entered or events.paired) and isfinite(log_e)
     return Weighed(
-        engine=Engine.RATE,
-        log_e=_log_e(test, entered),
-        control_n=control_n,
-        candidate_n=candidate_n,
-        control_value=values[0] if values else _pooled(strata, candidate=False),
-        candidate_value=values[1] if values else _pooled(strata, candidate=True),
-        interval=_interval(entered, alpha),
-        strata=len(entered),
-        note=_missing(control_n, candidate_n, len(entered)),
+        engine=_engine(events),
+        log_e=log_e if weighed else 0.0,
+        control_n=sum([stratum.control_n for stratum in events.strata]),
+        candidate_n=sum([stratum.candidate_n for stratum in events.strata]),
+        control_value=control,
+        candidate_value=candidate,
+        interval=_interval(events, alpha),
+        deff=events.deff,
+        strata=len(events.entered) + len(events.paired),
+        epochs=strata.epochs_of(test),
+        pairs=pairs_of(events.paired),
+        note="" if weighed else _missing(events.strata),
+        grown=grown if weighed else None,
     )
 
 
-def _log_e(test: Test, entered: Sequence[RateStratum]) -> float:
-    margin = margin_of(test.guardrail)
-    if harm_of(test.guardrail) > 0:
-        return rate_engine(entered, margin=margin)
-    if margin >= 1:
-        return 0.0
-    turned = [stratum.turned for stratum in entered]
-    return rate_engine(turned, margin=margin / (1 - margin))
+def _log_e(test: Test, events: Events, times: float) -> float:
+    return towards(
+        test.guardrail,
+        lambda harm: events.log_e(harm, margin=margin_of(test.guardrail), times=times),
+    )
 
 
-def _interval(entered: Sequence[RateStratum], alpha: float) -> Interval | None:
-    return rate_interval(entered, log_threshold=two_sided(alpha)) if entered else None
+def _grown(strata: Sequence[RateStratum], times: float) -> list[RateStratum]:
+    return [RateStratum(*[round(count * times) for count in s]) for s in strata]
 
 
-def _pooled(strata: Sequence[RateStratum], *, candidate: bool) -> float | None:
-    arms = [s if candidate else s.turned for s in strata]
-    exposed = sum(arm.candidate_n for arm in arms)
-    return sum(arm.candidate_events for arm in arms) / exposed if exposed else None
+def _engine(events: Events) -> Engine:
+    if not events.paired:
+        return Engine.RATE
+    return Engine.RATE_AND_MCNEMAR if events.entered else Engine.MCNEMAR
 
 
-def _missing(control_n: int, candidate_n: int, entered: int) -> str:
-    if entered:
-        return ""
-    if not candidate_n:
+def _values(events: Events) -> tuple[float | None, float | None]:
+    """Return the rates of control and candidate at one mix: of subjects, else pairs."""
+    if values := rates(events.entered):
+        return values
+    if events.paired:
+        plain = [(arm.n, arm.control.mean, arm.candidate.mean) for arm in events.paired]
+        total = sum([n for n, _, _ in plain])
+        control = sum([n * mean for n, mean, _ in plain]) / total
+        return control, sum([n * mean for n, _, mean in plain]) / total
+    strata = events.strata
+    return _pooled([stratum.turned for stratum in strata]), _pooled(strata)
+
+
+def _interval(events: Events, alpha: float) -> Interval | None:
+    """Return the confidence sequence of the difference: of subjects, else of pairs.
+
+    Both would have to share alpha; where there are subjects of a split, pairs add to
+    the evidence alone.
+    """
+    if events.entered:
+        return rate_interval(events.entered, log_threshold=two_sided(alpha))
+    score = stratified_score([], paired=events.paired) if events.paired else None
+    if score is None:
+        return None
+    only, other, _ = events.discordant
+    mei = events.deff * (only + other) / pairs_of(events.paired) / 2
+    return difference(score, mei=mei, log_threshold=two_sided(alpha))
+
+
+def _pooled(strata: Sequence[RateStratum]) -> float | None:
+    exposed = sum([stratum.candidate_n for stratum in strata])
+    events = sum([stratum.candidate_events for stratum in strata])
+    return events / exposed if exposed else None
+
+
+def _missing(strata: Sequence[RateStratum]) -> str:
+    if not any(stratum.candidate_n for stratum in strata):
         return "no subject was exposed to the candidate"
-    if not control_n:
+    if not any(stratum.control_n for stratum in strata):
         return "no subject was exposed to control"
     return "no stratum has subjects in both arms"

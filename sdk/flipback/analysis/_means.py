@@ -1,27 +1,36 @@
 """Weigh means and common proportions by the normal mixture."""
 
-from collections.abc import Sequence
-from math import isfinite, isnan, sqrt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import isfinite, isnan, log1p, sqrt
 
 from flipback.analysis._strata import Means
 from flipback.analysis._weighed import (
     Engine,
     Weighed,
+    exponential,
     finite,
-    harm_of,
+    harms_of,
     margin_of,
     smallest_harm,
     too_far_apart,
     too_large,
+    towards,
     two_sided,
+    whole,
 )
 from flipback.analysis._weights import Test
 from flipback.exposure import BUCKETS
+from flipback.signals import Measure
 from flipback.stats import (
     MIN_CANDIDATE,
     MIN_CONTROL,
+    MIN_PAIRS,
     Arm,
+    Harm,
     Pair,
+    PairedArm,
     Score,
     half_width,
     normal_mixture,
@@ -39,42 +48,93 @@ MIN_BUCKETS = 16
 With fewer the design effect cannot be estimated, however many the requests.
 """
 
+SAME_VALUE = "all observations of both arms have the same value"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entered:
+    """What of a test is enough to be compared.
+
+    Attributes:
+        pairs: Strata of a split, none before the burn-in is over.
+        paired: Strata of calls that both arms answered, likewise.
+        note: What is missing where there is neither, else empty.
+    """
+
+    pairs: tuple[Pair, ...] = ()
+    paired: tuple[PairedArm, ...] = ()
+    note: str = ""
+
+
+def entered_of(test: Test, means: Means) -> Entered:
+    """Return what of a test's arms may be compared, or what they lack."""
+    if not _is_weighable(means):
+        return Entered(note=too_large(test.guardrail.metric))
+    paired = tuple(arm for arm in means.paired if arm.n >= MIN_PAIRS)
+    of_split, of_pairs = _missing(means), _missing_pairs(paired)
+    return Entered(
+        pairs=() if of_split else means.pairs,
+        paired=() if of_pairs else paired,
+        note="" if not (of_split and of_pairs) else _lacking(means, of_split, of_pairs),
+    )
+
 
 def weigh_means(
     test: Test, means: Means, *, alpha: float, least_deff: float
 ) -> Weighed:
     """Weigh one guardrail on a mean; what is missing is said in the note."""
-    note = _unweighable(test, means) or _missing(means)
-    if note:
-        return _undecided(means, note)
-    score = stratified_score(
-        means.pairs,
-        margin=margin_of(test.guardrail),
-        harm=harm_of(test.guardrail),
-        least_deff=least_deff,
+    entered = entered_of(test, means)
+    if entered.note:
+        return _undecided(test, means, entered.note)
+    plain = stratified_score(
+        entered.pairs, paired=entered.paired, least_deff=least_deff
     )
-    mei = smallest_harm(test) * _scale(means.pairs)
-    if score is None or not mei:
-        return _undecided(means, "all observations of both arms have the same value")
-    log_e = normal_mixture(score.score, score.info, mei=mei)
-    if not isfinite(log_e + score.deff):
-        return _undecided(means, too_far_apart(test.guardrail.metric))
+    mei = least_difference(test, entered)
+    if plain is None or not mei:
+        return _undecided(test, means, SAME_VALUE)
+    scored: dict[Harm, _Scored | None] = {
+        harm: _scored(test, entered, plain, harm) for harm in harms_of(test.guardrail)
+    }
+    grown = partial(_grown, test, scored, mei)
+    log_e = grown(1.0)
+    if not isfinite(log_e + plain.deff):
+        return _undecided(test, means, too_far_apart(test.guardrail.metric))
     return Weighed(
         engine=Engine.NORMAL_MIXTURE,
         log_e=log_e,
         control_n=count(means.control),
         candidate_n=count(means.candidate),
-        control_value=score.control_value,
-        candidate_value=score.candidate_value,
-        interval=_interval(test, means.pairs, score, mei=mei, alpha=alpha),
-        deff=score.deff,
-        strata=len(means.pairs),
+        control_value=_shown(test, plain.control_value),
+        candidate_value=_shown(test, plain.candidate_value),
+        interval=_interval(test, plain, mei=mei, alpha=alpha),
+        deff=plain.deff,
+        strata=len(entered.pairs) + len(entered.paired),
+        epochs=means.epochs,
+        pairs=pairs_of(entered.paired),
+        grown=grown,
     )
+
+
+def least_difference(test: Test, entered: Entered) -> float:
+    """Return the smallest harm worth catching, in the unit that is weighed.
+
+    On logarithms it is relative as it is. Else relative to the size of control's
+    mean; where that is 0 to control's deviation, and where that is 0 too to the
+    candidate's. 0 if there is nothing to relate to.
+    """
+    if test.measure is Measure.LOG:
+        return log1p(smallest_harm(test))
+    return smallest_harm(test) * _scale(entered)
 
 
 def count(arms: Sequence[Arm]) -> int:
     """Return the observations of one arm over some strata."""
-    return sum([arm.n for arm in arms])
+    return whole(sum([arm.n for arm in arms]))
+
+
+def pairs_of(paired: Sequence[PairedArm]) -> int:
+    """Return how many calls both arms answered."""
+    return whole(sum([arm.n for arm in paired]))
 
 
 def pooled_mean(arms: Sequence[Arm]) -> float | None:
@@ -89,9 +149,13 @@ def all_weighable(arms: Sequence[Arm]) -> bool:
 
 def burn_in(who: str, arms: Sequence[Arm], *, least: int) -> str:
     """Return what an arm lacks before it may be judged by its variance, or nothing."""
-    seen = count(arms)
+    return _burn_in(f"observations of {who}", who, arms, least=least)
+
+
+def _burn_in(what: str, who: str, arms: Sequence[Arm], *, least: int) -> str:
+    seen = whole(sum([arm.observed for arm in arms]))
     if seen < least:
-        return f"needs {least - seen} more observations of {who} ({seen} of {least})"
+        return f"needs {least - seen} more {what} ({seen} of {least})"
     occupied = _occupied(arms)
     if occupied < MIN_BUCKETS:
         return (
@@ -101,9 +165,9 @@ def burn_in(who: str, arms: Sequence[Arm], *, least: int) -> str:
     return ""
 
 
-def _unweighable(test: Test, means: Means) -> str:
-    weighable = all_weighable(means.control) and all_weighable(means.candidate)
-    return "" if weighable else too_large(test.guardrail.metric)
+def _is_weighable(means: Means) -> bool:
+    arms = (*means.control, *means.candidate)
+    return all_weighable(arms) and all(arm.is_weighable for arm in means.paired)
 
 
 def _missing(means: Means) -> str:
@@ -123,28 +187,35 @@ def _missing(means: Means) -> str:
     )
 
 
+def _missing_pairs(paired: Sequence[PairedArm]) -> str:
+    differences = [arm.difference for arm in paired]
+    return _burn_in("pairs", "pairs", differences, least=BURN_IN)
+
+
+def _lacking(means: Means, of_split: str, of_pairs: str) -> str:
+    """Return what the larger of the two kinds of evidence lacks."""
+    return of_pairs if means.paired and not means.pairs else of_split
+
+
 def _occupied(arms: Sequence[Arm]) -> int:
     """Return how many buckets have observations, counted up to what is needed."""
-    largest = max([BUCKETS - arm.cell.n.count(0) for arm in arms], default=0)
+    largest = max([BUCKETS - list(arm.bucket_n).count(0) for arm in arms], default=0)
     if largest >= MIN_BUCKETS:
         return largest
-    buckets = zip(*[arm.cell.n for arm in arms], strict=True)
+    buckets = zip(*[arm.bucket_n for arm in arms], strict=True)
     return sum([any(counts) for counts in buckets])
 
 
-def _scale(pairs: Sequence[Pair]) -> float:
-    """Return what relative harm is relative to, 0 if there is nothing.
-
-    That is the size of control's mean; where it is 0 control's deviation, and where
-    that is 0 too the candidate's.
-    """
-    controls = [pair.control for pair in pairs]
-    mean = _mean(controls)
-    return abs(mean) or _deviation(controls) or _deviation([p.candidate for p in pairs])
+def _scale(entered: Entered) -> float:
+    controls = [pair.control for pair in entered.pairs]
+    controls += [arm.control for arm in entered.paired]
+    candidates = [pair.candidate for pair in entered.pairs]
+    candidates += [arm.candidate for arm in entered.paired]
+    return abs(_mean(controls)) or _deviation(controls) or _deviation(candidates)
 
 
 def _mean(arms: Sequence[Arm]) -> float:
-    return sum([arm.n * arm.mean for arm in arms]) / count(arms)
+    return sum([arm.n * arm.mean for arm in arms]) / sum([arm.n for arm in arms])
 
 
 def _deviation(arms: Sequence[Arm]) -> float:
@@ -154,33 +225,93 @@ def _deviation(arms: Sequence[Arm]) -> float:
     total = sum(
         [arm.n * (arm.variance + d * d) for arm, d in zip(arms, away, strict=True)]
     )
-    return sqrt(total / count(arms))
+    return sqrt(total / sum([arm.n for arm in arms]))
 
 
-def _interval(
-    test: Test, pairs: Sequence[Pair], score: Score, *, mei: float, alpha: float
-) -> Interval | None:
+_Scored = tuple[float, float]
+"""Score and information, harm-signed."""
+
+
+def _scored(test: Test, entered: Entered, plain: Score, harm: Harm) -> _Scored | None:
+    """Return the evidence of harm beyond the tolerance; None where none can be.
+
+    Of logarithms a relative tolerance is a difference, which any score can be
+    shifted by.
+    """
+    margin = margin_of(test.guardrail)
+    if not margin:
+        return harm * plain.score, plain.info
+    if test.measure is Measure.LOG:
+        if harm < 0 and margin >= 1:
+            return None
+        tolerated = harm * log1p(harm * margin)
+        return harm * plain.score - tolerated * plain.info, plain.info
+    score = stratified_score(
+        entered.pairs,
+        paired=entered.paired,
+        margin=margin,
+        harm=harm,
+        least_deff=plain.deff,
+    )
+    return None if score is None else (score.score, score.info)
+
+
+def _grown(
+    test: Test, scored: Mapping[Harm, _Scored | None], mei: float, times: float
+) -> float:
+    def log_e(harm: Harm) -> float:
+        if (known := scored[harm]) is None:
+            return 0.0
+        return normal_mixture(known[0] * times, known[1] * times, mei=mei)
+
+    return towards(test.guardrail, log_e)
+
+
+def _interval(test: Test, plain: Score, *, mei: float, alpha: float) -> Interval | None:
     """Return all differences that neither one-sided test at alpha / 2 rejects."""
-    harm = harm_of(test.guardrail)
-    plain: Score | None = score
-    if margin_of(test.guardrail):
-        plain = stratified_score(pairs, harm=harm, least_deff=score.deff)
-    if plain is None or not plain.info:
+    found = difference(plain, mei=mei, log_threshold=two_sided(alpha))
+    if found is None or test.measure is not Measure.LOG:
+        return found
+    control = exponential(plain.control_value)
+    low, high = exponential(found.low) - 1, exponential(found.high) - 1
+    return (
+        None
+        if isnan(control * low + control * high)
+        else Interval(low=control * low, high=control * high)
+    )
+
+
+def difference(plain: Score, *, mei: float, log_threshold: float) -> Interval | None:
+    """Return the confidence sequence of the difference, each side at this threshold.
+
+    Args:
+        plain: The score of an increase without a margin.
+        mei: See `normal_mixture`.
+        log_threshold: Of each of the two one-sided tests.
+    """
+    if not plain.info or not mei:
         return None
-    estimate = harm * plain.score / plain.info
-    away = half_width(plain.info, mei=mei, log_threshold=two_sided(alpha))
+    estimate = plain.score / plain.info
+    away = half_width(plain.info, mei=mei, log_threshold=log_threshold)
     if not isfinite(estimate) or isnan(away):
         return None
     return Interval(low=estimate - away, high=estimate + away)
 
 
-def _undecided(means: Means, note: str) -> Weighed:
+def _shown(test: Test, value: float) -> float | None:
+    """Return a mean in the metric's unit; of logarithms the geometric mean."""
+    return finite(exponential(value) if test.measure is Measure.LOG else value)
+
+
+def _undecided(test: Test, means: Means, note: str) -> Weighed:
+    control, candidate = pooled_mean(means.control), pooled_mean(means.candidate)
     return Weighed(
         engine=Engine.NORMAL_MIXTURE,
         control_n=count(means.control),
         candidate_n=count(means.candidate),
-        control_value=pooled_mean(means.control),
-        candidate_value=pooled_mean(means.candidate),
+        control_value=None if control is None else _shown(test, control),
+        candidate_value=None if candidate is None else _shown(test, candidate),
         strata=len(means.pairs),
+        pairs=pairs_of(means.paired),
         note=note,
     )

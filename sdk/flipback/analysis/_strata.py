@@ -1,21 +1,33 @@
-"""Evidence sorted by guarded metric and cohort, one entry per stratum."""
+"""Evidence sorted by test, one entry per stratum that is mature.
 
-from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
+A stratum is an epoch, a rule and, for outcomes that are delayed, a time slice. A
+slice enters whole once all that will count of it has come, or not at all, and so
+do the exposures of both arms in it.
+"""
+
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Generic, TypeVar
 
+from flipback.analysis._missing import missing_as
+from flipback.analysis._recipes import recipe_of, signals_weighed
+from flipback.analysis._weights import Test
 from flipback.assignment import Cohort
+from flipback.booking import signals_of
 from flipback.exposure import EXPOSURE, Cell, CellKey, Evidence
-from flipback.plan import RolloutPlan
-from flipback.stats import Arm, Pair, RateStratum
+from flipback.histogram import MIN_OBSERVATIONS, Histogram
+from flipback.plan import MetricKind, RolloutPlan
+from flipback.signals import Measure, Part, Signal
+from flipback.stats import Arm, Pair, PairedArm, RateStratum
 
 
 T = TypeVar("T")
 
+_NEEDS_PERCENTILES = frozenset({Measure.TAIL, Measure.CAPPED})
 
 _Where = tuple[str, Cohort]
-"""A metric in a cohort."""
+"""A signal's name in a cohort."""
 
 _Stratum = tuple[str, str, int]
 """Epoch, rule and slice."""
@@ -31,84 +43,230 @@ class _Arms(Generic[T]):
         self.candidate: T | None = None
 
 
+_NO_CELLS = _Arms[Cell]()
+_NO_SUBJECTS = _Arms[int]()
 _Sorted = dict[_Where, dict[_Stratum, _Arms[T]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
-    """Totals of one metric in one cohort.
+    """Totals of one test.
 
     Attributes:
         pairs: Strata in which both arms are large enough to compare.
         control: Every stratum of control that is not empty, compared or not.
         candidate: Every stratum of the candidate that is not empty.
+        paired: Strata of calls that both arms answered.
+        epochs: Digests of the epochs of `pairs` and `paired`.
     """
 
     pairs: tuple[Pair, ...] = ()
     control: tuple[Arm, ...] = ()
     candidate: tuple[Arm, ...] = ()
+    paired: tuple[PairedArm, ...] = ()
+    epochs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strata:
-    """All evidence that a plan's guardrails look at."""
+    """All evidence that a plan's guardrails and its hypothesis look at."""
 
+    _plan: RolloutPlan = field(repr=False)
+    _sampled: float = field(repr=False)
     _cells: Mapping[_Where, Mapping[_Stratum, _Arms[Cell]]] = field(repr=False)
     _subjects: Mapping[_Where, Mapping[_Stratum, _Arms[int]]] = field(repr=False)
+    _histograms: Mapping[str, Histogram] = field(repr=False)
+    _has_pairs: bool = field(repr=False)
 
-    def means(self, metric: str, cohort: Cohort) -> Means:
-        """Return a metric's cells, strata in an order that flushing cannot change."""
-        found = self._cells.get((metric, cohort), {})
-        ordered = [found[stratum] for stratum in sorted(found)]
-        control = [Arm.of(arms.control) for arms in ordered]
-        candidate = [Arm.of(arms.candidate) for arms in ordered]
-        pairs = map(Pair.of, control, candidate)
+    def means(self, test: Test) -> Means:
+        """Return a test's arms, strata in an order that flushing cannot change."""
+        recipe = recipe_of(self._plan, test)
+        found = [self._cells.get((name, test.cohort), {}) for name in recipe.names]
+        ordered = sorted({stratum for strata in found for stratum in strata})
+        parts = [[strata.get(s, _NO_CELLS) for strata in found] for s in ordered]
+        control = [recipe.make([arms.control for arms in part]) for part in parts]
+        candidate = [recipe.make([arms.candidate for arms in part]) for part in parts]
+        pairs = list(map(Pair.of, control, candidate))
+        paired = self._paired(test)
+        entered = [s for s, pair in zip(ordered, pairs, strict=True) if pair]
         return Means(
             pairs=tuple(pair for pair in pairs if pair is not None),
             control=tuple(arm for arm in control if arm is not None),
             candidate=tuple(arm for arm in candidate if arm is not None),
+            paired=tuple(paired.values()),
+            epochs=_epochs([*entered, *paired]),
         )
 
-    def rates(self, metric: str, cohort: Cohort) -> tuple[RateStratum, ...]:
+    def rates(self, test: Test) -> tuple[RateStratum, ...]:
         """Return distinct subjects with an event and exposed, strata in order.
 
         A subject with an event was exposed, even where its exposure has not been
-        flushed yet.
+        flushed yet. One whose outcome is missing had no event, unless the plan says
+        that this is the bad one; of those only requests are known, and they are
+        taken for as many subjects as requests usually come from.
         """
-        hits = self._subjects.get((metric, cohort), {})
-        exposed = self._subjects.get((EXPOSURE, cohort), {})
-        nothing = _Arms[int]()
-        return tuple(
-            _rate_stratum(hits.get(stratum, nothing), exposed.get(stratum, nothing))
-            for stratum in sorted(hits.keys() | exposed.keys())
+        return tuple(self._rates(test).values())
+
+    def pairs(self, test: Test) -> tuple[PairedArm, ...]:
+        """Return the calls that both arms answered; none for ratios and sums."""
+        return tuple(self._paired(test).values())
+
+    def users(self, cohort: Cohort) -> tuple[int, int]:
+        """Return the distinct subjects of control and candidate, per epoch and rule.
+
+        An estimate once subjects are sampled; 0 where none were counted.
+        """
+        exposed = self._subjects.get((EXPOSURE, cohort), {}).values()
+        control = sum([arms.control or 0 for arms in exposed])
+        candidate = sum([arms.candidate or 0 for arms in exposed])
+        scale = 1 / self._sampled if 0 < self._sampled < 1 else 1.0
+        return round(control * scale), round(candidate * scale)
+
+    def exposures(self, cohort: Cohort, *, after_s: int = 0) -> tuple[int, int]:
+        """Return the exposures of control and candidate that are mature by then."""
+        name = Signal(EXPOSURE, matures_after_s=after_s).name
+        return self.observations(name, cohort)
+
+    def observations(self, name: str, cohort: Cohort) -> tuple[int, int]:
+        """Return how often a signal was booked for control and candidate."""
+        booked = self._cells.get((name, cohort), {}).values()
+        control = [arms.control.total_n for arms in booked if arms.control]
+        candidate = [arms.candidate.total_n for arms in booked if arms.candidate]
+        return sum(control), sum(candidate)
+
+    def epochs_of(self, test: Test) -> tuple[str, ...]:
+        """Return the digests of the epochs that enter a test, sorted.
+
+        Against a limit those in which the candidate was seen, else those in which
+        both arms were.
+        """
+        alone = test.guardrail.limit is not None
+        if self.counts_subjects(test):
+            rates = self._rates(test)
+            entered = [
+                stratum
+                for stratum, rate in rates.items()
+                if rate.candidate_n and (alone or rate.control_n)
+            ]
+            return _epochs([*entered, *([] if alone else self._paired(test))])
+        return self._seen_in(test) if alone else self.means(test).epochs
+
+    def counts_subjects(self, test: Test) -> bool:
+        """Return whether a test weighs distinct subjects with an event."""
+        event = self._plan.kind_of(test.guardrail.metric) is MetricKind.EVENT
+        return event or test.measure is Measure.TAIL
+
+    def unfrozen(self, test: Test) -> str:
+        """Return what a test lacks before its percentiles are frozen, or nothing."""
+        if test.measure not in _NEEDS_PERCENTILES:
+            return ""
+        (signal,) = signals_weighed(self._plan, test)
+        paired = signal._replace(part=Part.PAIRED)
+        if any((each.name, test.cohort) in self._cells for each in (signal, paired)):
+            return ""
+        histogram = self._histograms.get(signal.metric)
+        seen = 0 if histogram is None else histogram.total_n
+        if seen >= MIN_OBSERVATIONS:
+            return "control's percentiles are frozen; no later exposure was seen yet"
+        return (
+            f"needs {MIN_OBSERVATIONS - seen} more observations of control before its "
+            "percentiles are frozen"
         )
 
+    def _seen_in(self, test: Test) -> tuple[str, ...]:
+        cells = self._cells.get(
+            (signals_weighed(self._plan, test)[0].name, test.cohort), {}
+        )
+        return _epochs([stratum for stratum, arms in cells.items() if arms.candidate])
 
-def sort(plan: RolloutPlan, evidence: Evidence) -> Strata:
-    """Sort evidence by metric, cohort and stratum; other variants are left out."""
-    guarded = {guardrail.metric for guardrail in plan.guardrails}
+    def _rates(self, test: Test) -> dict[_Stratum, RateStratum]:
+        (signal,) = signals_weighed(self._plan, test)
+        at_exposure = Signal(EXPOSURE, matures_after_s=signal.matures_after_s).name
+        hits = self._subjects.get((signal.name, test.cohort), {})
+        exposed = self._subjects.get((at_exposure, test.cohort), {})
+        outcomes = self._cells.get((signal.name, test.cohort), {})
+        asked = self._cells.get((at_exposure, test.cohort), {})
+        bad = bool(missing_as(self._plan, test))
+        known = hits.keys() | exposed.keys()
+        if test.measure is Measure.TAIL:
+            known &= hits.keys() | outcomes.keys()
+        found: dict[_Stratum, RateStratum] = {}
+        for stratum in sorted(known):
+            rate = _rate_stratum(
+                hits.get(stratum, _NO_SUBJECTS), exposed.get(stratum, _NO_SUBJECTS)
+            )
+            missing = outcomes.get(stratum, _NO_CELLS), asked.get(stratum, _NO_CELLS)
+            found[stratum] = _with_missing(rate, *missing) if bad else rate
+        return found
+
+    def _paired(self, test: Test) -> dict[_Stratum, PairedArm]:
+        described = self._plan.metric(test.guardrail.metric)
+        if not self._has_pairs or described.components:
+            return {}
+        (signal,) = signals_weighed(self._plan, test)
+        both = signal._replace(part=Part.PAIRED).name
+        between = signal._replace(part=Part.DIFFERENCE).name
+        booked = self._cells.get((both, test.cohort), {})
+        differences = self._cells.get((between, test.cohort), {})
+        found: dict[_Stratum, PairedArm] = {}
+        for stratum in sorted(booked):
+            arms = booked[stratum]
+            difference = differences.get(stratum, _NO_CELLS).candidate
+            paired = PairedArm.of(arms.control, arms.candidate, difference)
+            if paired is not None:
+                found[stratum] = paired
+        return found
+
+
+def sort(plan: RolloutPlan, evidence: Evidence, now: float = inf) -> Strata:
+    """Sort evidence by signal, cohort and stratum; other variants are left out.
+
+    Args:
+        plan: What is guarded and hoped for.
+        evidence: Sums of one comparison.
+        now: Unix seconds; slices that are not mature by then are left out.
+    """
+    kept = _kept(plan)
+    cells = _by_stratum(plan, evidence.cells, kept, now)
     return Strata(
-        _cells=_by_stratum(plan, evidence.cells, guarded),
-        _subjects=_by_stratum(plan, evidence.subjects, guarded | {EXPOSURE}),
+        _plan=plan,
+        _sampled=evidence.sampled,
+        _cells=cells,
+        _subjects=_by_stratum(plan, evidence.subjects, kept, now),
+        _histograms=evidence.histograms,
+        _has_pairs=any(kept[name].part is Part.PAIRED for name, _ in cells),
     )
 
 
+def _kept(plan: RolloutPlan) -> dict[str, Signal]:
+    """Return every signal that a test may ask for, by its name."""
+    of_metrics = [signal for name in plan.judged for signal in signals_of(plan, name)]
+    delays = {0, *(signal.matures_after_s for signal in of_metrics)}
+    wanted = [Signal(EXPOSURE, matures_after_s=delay) for delay in delays]
+    wanted += [signal._replace(part=part) for signal in of_metrics for part in Part]
+    return {signal.name: signal for signal in wanted}
+
+
 def _by_stratum(
-    plan: RolloutPlan, seen: Mapping[CellKey, T], metrics: AbstractSet[str]
+    plan: RolloutPlan,
+    seen: Mapping[CellKey, T],
+    kept: Mapping[str, Signal],
+    now: float,
 ) -> _Sorted[T]:
     found: _Sorted[T] = {}
     for key, value in seen.items():
-        _, _, epoch, rule, piece, metric, cohort, variant = key
-        if metric in metrics and variant in (plan.control, plan.candidate):
-            strata = found.setdefault((metric, cohort), {})
-            stratum = (epoch, rule, piece)
-            arms = strata.get(stratum)
-            if arms is None:
-                arms = strata[stratum] = _Arms()
-            if variant == plan.control:
-                arms.control = value
-            else:
-                arms.candidate = value
+        _, _, epoch, rule, piece, name, cohort, variant = key
+        signal = kept.get(name)
+        if signal is None or variant not in (plan.control, plan.candidate):
+            continue
+        if signal.matures_after_s and not signal.is_mature(piece, now=now):
+            continue
+        strata = found.setdefault((name, cohort), {})
+        arms = strata.setdefault((epoch, rule, piece), _Arms())
+        if variant == plan.control:
+            arms.control = value
+        else:
+            arms.candidate = value
     return found
 
 
@@ -120,3 +278,27 @@ def _rate_stratum(hits: _Arms[int], exposed: _Arms[int]) -> RateStratum:
         candidate_n=max(candidate, exposed.candidate or 0),
         control_n=max(control, exposed.control or 0),
     )
+
+
+def _with_missing(
+    rate: RateStratum, outcomes: _Arms[Cell], exposed: _Arms[Cell]
+) -> RateStratum:
+    candidate = _unknown(outcomes.candidate, exposed.candidate, rate.candidate_n)
+    control = _unknown(outcomes.control, exposed.control, rate.control_n)
+    return rate._replace(
+        candidate_events=min(rate.candidate_n, rate.candidate_events + candidate),
+        control_events=min(rate.control_n, rate.control_events + control),
+    )
+
+
+def _unknown(outcomes: Cell | None, exposed: Cell | None, subjects: int) -> int:
+    """Return how many subjects the requests without an outcome are taken for."""
+    requests = 0 if exposed is None else exposed.total_n
+    answered = 0 if outcomes is None else outcomes.total_n
+    if requests <= answered:
+        return 0
+    return (requests - answered) * subjects // requests
+
+
+def _epochs(strata: Iterable[_Stratum]) -> tuple[str, ...]:
+    return tuple(sorted({epoch for epoch, _, _ in strata}))

@@ -1,18 +1,27 @@
 """What an engine answers, before it is put beside the other tests."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from math import isfinite, log
+from math import exp, inf, isfinite, isnan, log
 
 from flipback.analysis._weights import Test
 from flipback.assignment import EVERYBODY
 from flipback.plan import FailsOn, Guardrail
-from flipback.stats import Harm
-from flipback.verdict import Interval
+from flipback.stats import Harm, either
+from flipback.verdict import Arms
 
 
 HARM_OF_EVERYBODY = 0.1
 HARM_OF_A_COHORT = 0.2
+
+_LARGEST_EXPONENT = 700.0
+_LARGEST_COUNT = 1e18
+_HARMS: dict[FailsOn, tuple[Harm, ...]] = {
+    FailsOn.INCREASE: (1,),
+    FailsOn.DECREASE: (-1,),
+    FailsOn.CHANGE: (1, -1),
+}
 
 
 class Engine(StrEnum):
@@ -21,28 +30,28 @@ class Engine(StrEnum):
     NORMAL_MIXTURE = "normal mixture"
     RATE = "rate engine"
     ONE_SAMPLE = "one-sample engine"
+    MCNEMAR = "McNemar's engine"
+    RATE_AND_MCNEMAR = "rate and McNemar's engines"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Weighed:
+class Weighed(Arms):
     """What one engine says at one look; without enough evidence log E is 0.
 
     Attributes:
+        engine: Which one.
         log_e: Finite, always.
+        note: Why nothing can be said, or empty.
         breached_by_control: Whether control is proven to breach the same limit.
+        grown: log E if there were so many times as much of the same evidence; None
+            where nothing was weighed.
     """
 
     engine: Engine
     log_e: float = 0.0
-    control_n: int = 0
-    candidate_n: int = 0
-    control_value: float | None = None
-    candidate_value: float | None = None
-    interval: Interval | None = None
-    deff: float = 1.0
-    strata: int = 0
     note: str = ""
     breached_by_control: bool = False
+    grown: Callable[[float], float] | None = None
 
 
 def too_large(metric: str) -> str:
@@ -66,9 +75,15 @@ def finite(value: float | None) -> float | None:
     return value if value is not None and isfinite(value) else None
 
 
-def harm_of(guardrail: Guardrail) -> Harm:
-    """Return the sign of harm."""
-    return 1 if guardrail.fails_on is FailsOn.INCREASE else -1
+def harms_of(guardrail: Guardrail) -> tuple[Harm, ...]:
+    """Return the signs of harm: one, or both where any change is harm."""
+    return _HARMS[guardrail.fails_on]
+
+
+def towards(guardrail: Guardrail, log_e: Callable[[Harm], float]) -> float:
+    """Return the evidence of harm in the direction that is harm, or in either."""
+    weighed = [log_e(harm) for harm in harms_of(guardrail)]
+    return weighed[0] if len(weighed) == 1 else either(*weighed)
 
 
 def margin_of(guardrail: Guardrail) -> float:
@@ -90,3 +105,13 @@ def smallest_harm(test: Test) -> float:
 def two_sided(alpha: float) -> float:
     """Return the log threshold of each of the two tests that bound an interval."""
     return log(2) - log(alpha)
+
+
+def whole(count: float) -> int:
+    """Return a count to be shown; 0 where it is no number, and never a huge one."""
+    return round(min(max(count, 0.0), _LARGEST_COUNT)) if not isnan(count) else 0
+
+
+def exponential(logarithm: float) -> float:
+    """Return e to this power, infinite where it would overflow."""
+    return exp(logarithm) if logarithm < _LARGEST_EXPONENT else inf

@@ -4,22 +4,33 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from flipback.assignment import EVERYBODY, Cohort
-from flipback.plan import Guardrail, OnFail, RolloutPlan
+from flipback.plan import Guardrail, MetricKind, OnFail, RolloutPlan
+from flipback.signals import Measure
+
+
+_MEASURES = {
+    MetricKind.EVENT: (Measure.VALUE,),
+    MetricKind.MEAN: (Measure.VALUE,),
+    MetricKind.HEAVY_TAIL: (Measure.CAPPED,),
+    MetricKind.LATENCY: (Measure.LOG, Measure.TAIL),
+}
 
 
 class Test(NamedTuple):
-    """One guardrail in one cohort.
+    """One measure of one guardrail in one cohort.
 
     Attributes:
         place: Index of the guardrail in the plan.
         guardrail: The promise.
         cohort: Where it is tested.
+        measure: What of the metric is weighed.
         weight: Share of its process's alpha.
     """
 
     place: int
     guardrail: Guardrail
     cohort: Cohort
+    measure: Measure
     weight: float
 
 
@@ -29,17 +40,30 @@ def tests_of(plan: RolloutPlan) -> tuple[Test, ...]:
     Each way to fail is a process with its own alpha: what pauses takes nothing
     from what rolls back. Inside, half goes to the aggregate and half to the
     cohorts, by importance; all goes to the aggregate where there are no cohorts.
+    The two measures of a latency share what their guardrail is given.
     """
     planned = [
-        Test(place, guardrail, cohort, 0.0)
+        Test(place, guardrail, cohort, Measure.VALUE, 0.0)
         for place, guardrail in enumerate(plan.guardrails)
         for cohort in plan.watched(guardrail)
     ]
     shares = {on_fail: _Shares.of(planned, on_fail) for on_fail in OnFail}
     return tuple(
-        test._replace(weight=shares[test.guardrail.on_fail].weight_of(test))
+        test._replace(
+            measure=measure,
+            weight=shares[test.guardrail.on_fail].weight_of(test) / len(measures),
+        )
         for test in planned
+        for measures in [measures_of(plan, test.guardrail)]
+        for measure in measures
     )
+
+
+def measures_of(plan: RolloutPlan, guardrail: Guardrail) -> tuple[Measure, ...]:
+    """Return what is weighed of a guardrail; against a limit, the values alone."""
+    if guardrail.limit is not None:
+        return (Measure.VALUE,)
+    return _MEASURES[plan.kind_of(guardrail.metric)]
 
 
 class _Shares(NamedTuple):

@@ -1,7 +1,7 @@
 from math import exp, inf, log
 
 import pytest
-from tests.simulations._book import Book, plan_of, seeded
+from tests.sdk.analysis._booked import Book, plan_of, seeded
 
 from flipback.analysis import PeakKey, analyze
 from flipback.exposure import Evidence

@@ -1,7 +1,7 @@
 from collections.abc import Mapping
 
 import pytest
-from tests.simulations._book import Book, plan_of, seeded
+from tests.sdk.analysis._booked import Book, plan_of, seeded
 
 from flipback.analysis import analyze
 from flipback.stats import one_sample
@@ -107,3 +107,39 @@ def test_a_constant_cannot_be_compared_with_a_limit_by_its_variance() -> None:
     book.values("candidate", "latency_s", [3.0] * 100)
     finding = only(analyze(plan_of(LATENCY), book.evidence).findings)
     assert "same value" in finding.note
+
+
+def test_a_limit_that_is_no_share_of_subjects_says_so() -> None:
+    metrics = {"rude": {"kind": "event"}}
+    plan = plan_of({"metric": "rude", "fails_on": "increase"}, metrics=metrics)
+    limited = plan.guardrails[0].model_copy(update={"limit": 5.0})
+    book = Book()
+    book.events("candidate", 10, 100, metric="rude")
+    plan = plan.model_copy(update={"guardrails": (limited,)})
+    finding = only(analyze(plan, book.evidence).findings)
+    assert finding.note.startswith("the limit is no share of subjects")
+
+
+@pytest.mark.parametrize("guardrail", [ERROR_LIMIT, PRECISION, LATENCY])
+def test_the_interval_is_that_of_the_value_minus_the_limit(
+    guardrail: Mapping[str, object],
+) -> None:
+    book = Book()
+    book.events("candidate", 30, 200)
+    book.values("candidate", "precision", zeros_and_ones(140, 200))
+    book.values("candidate", "latency_s", latencies(200, mean=2.6))
+    finding = only(analyze(plan_of(guardrail), book.evidence).findings)
+    assert finding.interval is not None
+    assert finding.candidate_value is not None
+    away = finding.candidate_value - float(str(guardrail["limit"]))
+    assert finding.interval.low < away < finding.interval.high
+    assert finding.interval.high - finding.interval.low < 0.4
+
+
+def test_an_event_that_never_happened_has_a_rate_above_nothing() -> None:
+    book = Book()
+    book.events("candidate", 0, 1_000)
+    finding = only(analyze(plan_of(ERROR_LIMIT), book.evidence).findings)
+    assert finding.interval is not None
+    assert finding.interval.low == pytest.approx(-0.05)
+    assert -0.05 < finding.interval.high < -0.03

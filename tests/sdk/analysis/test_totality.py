@@ -1,5 +1,6 @@
 """One value that cannot be weighed must not disarm the guard of all the others."""
 
+import json
 from array import array
 from collections.abc import Mapping
 from math import inf, isfinite, isnan, nan
@@ -7,13 +8,15 @@ from math import inf, isfinite, isnan, nan
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tests.simulations._book import Book, plan_of, seeded
+from tests.sdk.analysis._booked import Book, plan_of, seeded
 
-from flipback.analysis import Analysis, PeakKey, analyze
+from flipback.analysis import Analysis, PeakKey, analyze, as_json, explain
 from flipback.assignment import EVERYBODY, Cohort
+from flipback.booking import signals_of
 from flipback.exposure import BUCKETS, MAX_VALUE, Cell, CellKey, Evidence
-from flipback.plan import RolloutPlan
-from flipback.verdict import Finding, Verdict
+from flipback.plan import Hypothesis, RolloutPlan
+from flipback.signals import Part
+from flipback.verdict import Action, Finding, Verdict
 
 
 ERRORS = {"metric": "error", "fails_on": "increase"}
@@ -75,8 +78,14 @@ def broken_errors() -> Book:
     return book
 
 
-def key(variant: str, *, epoch: str = "e1", cohort: Cohort = EVERYBODY) -> CellKey:
-    return CellKey("answer", 1, epoch, "", 0, "resolved", cohort, variant)
+def key(
+    variant: str,
+    *,
+    epoch: str = "e1",
+    cohort: Cohort = EVERYBODY,
+    metric: str = "resolved",
+) -> CellKey:
+    return CellKey("answer", 1, epoch, "", 0, metric, cohort, variant)
 
 
 def resolved(analysis: Analysis, cohort: Cohort = EVERYBODY) -> Finding:
@@ -132,6 +141,90 @@ def test_whatever_the_sums_are_a_broken_guardrail_beside_them_fails(
                 key("candidate", epoch="e2", cohort=cohort): four,
             },
         )
+
+
+OF_EVERY_KIND = plan_of(
+    ERRORS,
+    {"metric": "took", "fails_on": "increase", "tolerance": 0.1},
+    {"metric": "cost", "fails_on": "change"},
+    {"metric": "part", "fails_on": "decrease", "tolerance": 0.05},
+    {"metric": "worth", "fails_on": "increase"},
+    {"metric": "rare", "fails_on": "increase", "tolerance": 1.0},
+    {"metric": "rare", "fails_on": "increase", "limit": 0.5},
+    {"metric": "done", "fails_on": "change", "tolerance": 1.0},
+    {"metric": "late", "fails_on": "decrease"},
+    {"metric": "late", "fails_on": "increase", "limit": 1.0},
+    segments=["new"],
+    hypothesis={"metric": "late", "rises_by": 0.1},
+    metrics={
+        "took": {"kind": "latency"},
+        "cost": {"kind": "heavy tail"},
+        "part": {"numerator": "one", "denominator": "other"},
+        "worth": {"sum": {"one": 1e100, "other": -1e-100}},
+        "rare": {"kind": "event", "missing": "bad", "matures_after": "1d"},
+        "done": {"kind": "event"},
+        "late": {"matures_after": "1d", "missing": 1e100},
+    },
+)
+HOPES = tuple(
+    OF_EVERY_KIND.model_copy(update={"hypothesis": Hypothesis(metric=name, **hope)})
+    for name in ("late", "rare", "took", "cost", "part", "worth", "done")
+    for hope in ({"rises_by": 1e300}, {"falls_by": 1 - 2**-53})
+)
+
+
+def names_of(plan: RolloutPlan) -> list[tuple[str, str]]:
+    """Return every signal's name with each variant that it may be booked under."""
+    metrics = [name for name in plan.judged if name != "error"]
+    signals = {signal for name in metrics for signal in signals_of(plan, name)}
+    names = [each._replace(part=part).name for each in signals for part in Part]
+    exposures = ["exposure", "exposure@86400"]
+    return [
+        (name, variant)
+        for name in sorted(names) + exposures
+        for variant in ("control", "candidate")
+    ]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    cells=st.lists(any_sums() | sums_of_values(), min_size=6, max_size=6),
+    counts=st.lists(COUNTS, min_size=5, max_size=5),
+    shuffle=st.integers(0, 99),
+    plan=st.sampled_from(HOPES),
+    share=st.sampled_from([0.0, 0.5, 5e-324, 1.0, nan]) | st.floats(),
+)
+def test_no_kind_of_metric_disarms_the_guard_of_another(
+    cells: list[Cell],
+    counts: list[int],
+    shuffle: int,
+    plan: RolloutPlan,
+    share: float,
+) -> None:
+    rng, book = seeded(shuffle), broken_errors()
+    booked: dict[CellKey, Cell] = {}
+    for name, variant in names_of(plan):
+        for epoch in ("e1", "e2"):
+            for cohort in (EVERYBODY, COHORT):
+                where = key(variant, epoch=epoch, cohort=cohort, metric=name)
+                booked[where] = rng.choice(cells)
+                if name != "exposure" or epoch != "e1":
+                    book.subjects[where] = rng.choice(counts)
+    evidence = Evidence(
+        cells=booked,
+        subjects=book.subjects,
+        excluded={},
+        shares={("e2", ""): share},
+    )
+    analysis = analyze(plan, evidence, now=rng.choice([inf, 0.0, 1e18]))
+    assert "error" in {finding.metric for finding in analysis.broken}
+    assert analysis.action in (Action.ROLL_BACK, Action.FREEZE)
+    for finding in analysis.findings:
+        assert_shown(finding)
+    json.dumps(as_json(analysis), allow_nan=False)
+    for finding in (*analysis.findings, analysis.hypothesis):
+        assert finding is not None
+        assert explain(finding)
 
 
 @pytest.mark.parametrize("guardrail", [RESOLVED, {**RESOLVED, "limit": 0.9}])

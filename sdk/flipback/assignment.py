@@ -69,6 +69,7 @@ class Assignment(NamedTuple):
         cohorts: The cohorts of the subject, at decision time; aggregate not named.
         subject: Keyed 64-bit hash of the randomisation key, 0 if there is none.
         decision_id: Unique among all decisions, 16 hexadecimal digits.
+        at: When it was decided, Unix seconds; 0 where no outcome is delayed.
     """
 
     variant: str
@@ -85,3 +86,4 @@ class Assignment(NamedTuple):
     cohorts: tuple[Cohort, ...]
     subject: int
     decision_id: str
+    at: float = 0.0

@@ -1,16 +1,20 @@
-"""How long a flush of 10,000 outcomes takes, and a poll of an unchanged latch."""
+"""How long a flush takes, and the folding before it; what a cell costs in memory."""
 
 import random
 import statistics
 import sys
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
+from flipback.assignment import Assignment, Reason, Role
 from flipback.exposure import Batch, Cell, CellKey
 from flipback.latch import Latch
+from flipback.plan import RolloutPlan
 from flipback.ports import Intent
+from flipback.routing import Recorder
 from flipback.stores import FileLedger, SqliteStore
 from flipback.testing import FakeClock
 from flipback.testing.evidence import EPOCH, ROUTE, key
@@ -23,6 +27,36 @@ CELLS = [key(metric, cohort=cohort) for metric in METRICS for cohort in COHORTS]
 REPEATS = 30
 POLLS = 2_000
 TARGET_MS = 50
+FOLDS = 10
+PLAN = RolloutPlan.model_validate(
+    {
+        "route": ROUTE,
+        "flag": "f",
+        "control": "control",
+        "candidate": "candidate",
+        "stages": [{"weight": 50}],
+        "guardrails": [
+            {"metric": "error", "fails_on": "increase", "tolerance": 0.2},
+            {"metric": "latency_s", "fails_on": "increase", "tolerance": 0.2},
+        ],
+    }
+)
+CALL = Assignment(
+    variant="candidate",
+    role=Role.CANDIDATE,
+    flag_key="f",
+    flag_version="1",
+    rule="default",
+    randomized=True,
+    reason=Reason.SPLIT,
+    provider="p",
+    epoch=EPOCH.digest,
+    attempt=1,
+    stage=0,
+    cohorts=("plan=free",),
+    subject=0,
+    decision_id="0",
+)
 
 
 def main() -> str:
@@ -44,6 +78,10 @@ def main() -> str:
             f"{statistics.median(flushes):.1f} ms (target {TARGET_MS} ms), "
             f"slowest of {REPEATS}, which thins the sample: {max(flushes):.1f} ms"
         ),
+        f"folding of {OUTCOMES:,} calls with error and latency": (
+            f"{statistics.median(_folds()):.1f} ms, in the thread that flushes"
+        ),
+        "memory of an active cell": f"{_bytes_per_cell():,.0f} bytes (target 2,000)",
         "poll of the store's latches": f"{1000 * poll / POLLS:.1f} us",
         "kill in the ledger": f"{statistics.median(appends):.1f} ms",
         "poll of an unchanged ledger": f"{1000 * look / POLLS:.1f} us",
@@ -66,6 +104,32 @@ def _batch(sequence: int, numbers: random.Random) -> Batch:
         cells=cells,
         subjects=subjects,
     )
+
+
+def _folds() -> list[float]:
+    """Return how long it takes to fold as many calls as a flush brings."""
+    recorder = Recorder(
+        writer="w", plans={ROUTE: PLAN}, due=lambda _: None, clock=FakeClock()
+    )
+    recorder.opened(EPOCH)
+    times: list[float] = []
+    for _ in range(FOLDS):
+        for number in range(OUTCOMES):
+            served = CALL._replace(subject=number)
+            recorder.expose(ROUTE, served)
+            recorder.settle(ROUTE, served, {"error": 0.0, "latency_s": 0.25})
+        times.append(_ms(recorder.fold))
+    return times
+
+
+def _bytes_per_cell() -> float:
+    tracemalloc.start()
+    try:
+        cells = {key(f"metric-{number}"): Cell() for number in range(OUTCOMES)}
+        used, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    return used / len(cells)
 
 
 def _kill(ledger: FileLedger, number: int) -> None:

@@ -180,10 +180,12 @@ def build_bench(  # noqa: PLR0913 - each a knob of some test
     whole = RolloutPlan.model_validate({**PLAN, **(plan or {})})
     settings = TelemetrySettings.model_validate(telemetry or {})
     clock, due, versions = FakeClock(), list[int](), dict[str, Any]()
-    counted = recorder(writer="bench", plans={ROUTE: whole}, due=due.append)
+    counted = recorder(
+        writer="bench", plans={ROUTE: whole}, due=due.append, clock=clock
+    )
     parts = Parts(
         plan=whole,
-        metrics=whole.metrics,
+        metrics=whole.recorded,
         recorder=counted,
         in_flight=InFlight(),
         epochs=_epochs(whole, versions, counted, clock),

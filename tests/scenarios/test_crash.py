@@ -7,6 +7,8 @@ from pathlib import Path
 
 from apps import App
 from flipback.assignment import EVERYBODY
+from flipback.control import SystemClock
+from flipback.stores import SqliteStore
 from flipback.verdict import Finding
 from projects import CreateProject, Project
 from troubles import until
@@ -55,3 +57,27 @@ def test_two_finders_of_one_crash_count_it_once(project: CreateProject) -> None:
         assert errors_of(other).candidate_n == found.candidate_n
     assert found.candidate_value is not None
     assert round(found.candidate_value * found.candidate_n) == 1
+
+
+def test_a_crashed_call_is_exposed_in_its_slice(project: CreateProject) -> None:
+    folder = project(plan={"metrics": {"resolved": {"matures_after": "2h"}}})
+    crash(folder)
+    assert sum(exposed(folder).values()) == 9
+    with App(folder, fails=False):
+        assert until(lambda: sum(exposed(folder).values()) == 10)
+    hour = SystemClock().now().timestamp() // 3600
+    assert all(0 <= hour - piece <= 1 for piece in exposed(folder))
+
+
+def exposed(project: Project) -> dict[int, int]:
+    """Return how often the candidate was exposed, by slice."""
+    store = SqliteStore(project.store, clock=SystemClock())
+    try:
+        cells = store.evidence("support", attempt=1, trip=0).cells
+    finally:
+        store.close()
+    return {
+        key.slice: cell.total_n
+        for key, cell in cells.items()
+        if (key.metric, key.cohort, key.variant) == ("exposure@7200", EVERYBODY, "v2")
+    }

@@ -70,6 +70,25 @@ def split_of(flag: JsonObject, rule: str | None) -> dict[str, int]:
     return _scaled(_weights(managed(flag, rule).node))
 
 
+def splits_of(
+    flag: JsonObject, evaluators: Mapping[str, Json]
+) -> dict[str, dict[str, int]]:
+    """Return every plain split by the rule that evaluations name, scaled to SCALE.
+
+    A split whose names or weights are computed has no share that is the same for
+    all of its subjects, and is left out; so is one that leaves nothing to chance.
+    """
+    holder = [copy.deepcopy(expand(flag.get("targeting"), evaluators))]
+    if not holder[0]:
+        return {}
+    found = ((place.label, fractional(place.node)) for place in places(holder))
+    return {
+        label: _scaled(_weights_of(split))
+        for label, split in found
+        if split is not None and split.randomizes and _is_named(split)
+    }
+
+
 def put_split(flag: JsonObject, rule: str | None, split: Mapping[str, int]) -> None:
     """Set the weights of the managed split, in the flag itself.
 
@@ -157,8 +176,19 @@ def _demand_plain(place: Place, split: Fractional) -> None:
 
 def _weights(node: Json) -> dict[str, int]:
     split = fractional(node)
-    entries = split.well_formed if split else []
-    return {variant_name(entry[0]) or "": weight(entry) or 0 for entry in entries}
+    return {} if split is None else _weights_of(split)
+
+
+def _weights_of(split: Fractional) -> dict[str, int]:
+    weights: dict[str, int] = {}
+    for entry in split.well_formed:
+        name = variant_name(entry[0]) or ""
+        weights[name] = weights.get(name, 0) + (weight(entry) or 0)
+    return weights
+
+
+def _is_named(split: Fractional) -> bool:
+    return all(variant_name(entry[0]) is not None for entry in split.well_formed)
 
 
 def _scaled(weights: Mapping[str, int]) -> dict[str, int]:

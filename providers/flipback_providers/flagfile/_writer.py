@@ -266,6 +266,7 @@ def _state(ref: FlagRef, flag: JsonObject, document: Document) -> FlagState:
         default_variant=_edits.default_of(flag),
         version=_version(document, ref),
         exceptions=_edits.exceptions(flag, ref.rule),
+        splits=_edits.splits_of(flag, document.evaluators),
         raw=json.dumps(flag),
     )
 

@@ -14,6 +14,7 @@ from flipback.control import (
     Ground,
     GuardrailEvaluator,
     KillSwitch,
+    Shares,
 )
 from flipback.errors import StoreError
 from flipback.ports import Clock, EvidenceStore, FlagService, FlagWriter
@@ -111,9 +112,10 @@ def assemble(
     killswitch = KillSwitch(ground, forced(settings))
     name = secrets.token_hex(8)
     secret = Secret(os.environ.get(SECRET_VARIABLE, ""), ground.store)
-    recorder = Recorder(writer=name, plans=ground.plans, due=due)
+    recorder = Recorder(writer=name, plans=ground.plans, due=due, clock=clock)
     epochs: dict[str, EpochBook] = {}
-    flusher = Flusher(recorder, ground.store, ground.faults)
+    shares = Shares(ground.plans, flags.writer, ground.faults)
+    flusher = Flusher(recorder, ground.store, ground.faults, shares)
     return Assembly(
         settings=settings,
         flags=flags,

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from flipback.app._assembly import Assembly
-from flipback.exposure import EXPOSURE, LateOutcome
+from flipback.exposure import EXPOSURE, Entry, LateOutcome
 from flipback.plan import ERROR
 from flipback.routing import LIFETIME
 from flipback.stores import SUFFIX, Flights, LostCall, lost_calls
@@ -78,16 +78,23 @@ class CrashWatch:
         faults.note(
             call.route, PROCESS_DIED, f"a call of {call.variant!r} counts as an error"
         )
-        recorder = self._assembly.recorder
-        is_event = ERROR in plan.events
-        expires_at = (self._assembly.ground.clock.now() + LIFETIME).timestamp()
+        recorder, clock = self._assembly.recorder, self._assembly.ground.clock
+        booking = recorder.bookings[call.route]
+        failed = booking.outcome(
+            ERROR, 1.0, at=call.at, now=clock.now().timestamp(), thresholds={}
+        )
+        for reason in failed.excluded:
+            recorder.exclude(call.route, reason)
         # Its exposure may have died unflushed; counting it here as well keeps the
         # failed among the exposed.
-        return all(
-            recorder.late(
-                LateOutcome.of(
-                    call, metric, 1.0, expires_at=expires_at, is_event=is_event
-                )
-            )
-            for metric in ((EXPOSURE, ERROR) if is_event else (ERROR,))
+        exposed = booking.exposure(call.at)
+        return self._keep(call, EXPOSURE, exposed) and self._keep(
+            call, ERROR, failed.entries
+        )
+
+    def _keep(self, call: LostCall, metric: str, entries: tuple[Entry, ...]) -> bool:
+        assembly = self._assembly
+        expires_at = (assembly.ground.clock.now() + LIFETIME).timestamp()
+        return assembly.recorder.late(
+            LateOutcome.of(call, metric, entries, expires_at=expires_at)
         )

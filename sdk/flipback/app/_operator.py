@@ -9,19 +9,21 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Self
 
-from flipback.analysis import analyze
+from flipback.analysis import Analysis, analyze, gate
 from flipback.app._assembly import forced, lay_ground
 from flipback.app._binding import bounded
 from flipback.app._open import open_flags
 from flipback.app._reports import Kill, Release, RouteStatus, acknowledged
 from flipback.assignment import EVERYBODY
-from flipback.config import Settings
+from flipback.booking import signals_of
+from flipback.config import Settings, variant_named_by
 from flipback.control import FORCED_IN_VAIN, Ground, KillReport, KillSwitch, SystemClock
 from flipback.errors import FlagWriteError, StoreError
 from flipback.exposure import EXPOSURE, Evidence
 from flipback.latch import Latch, merge_all
 from flipback.plan import BUILT_IN_METRICS, RolloutPlan
 from flipback.ports import (
+    SCALE,
     Clock,
     FlagRef,
     FlagState,
@@ -29,6 +31,7 @@ from flipback.ports import (
     Intent,
     ProcessRecord,
 )
+from flipback.verdict import Gate
 
 
 ALIVE_S = 5.0
@@ -127,17 +130,37 @@ class Operator:
             if not any(str(error) in problem for problem in problems):
                 problems.append(f"store: {error}")
         exposures = 0 if evidence is None else _observed(plan, evidence, EXPOSURE)
+        analysis = None if evidence is None else self._analysis(plan, evidence)
         return RouteStatus(
             plan=plan,
             latch=latch,
             override=standing.override,
             flag=flag,
-            analysis=None if evidence is None else analyze(plan, evidence),
+            analysis=analysis,
             processes=processes,
             problems=tuple(dict.fromkeys(problems)),
             unobserved=() if evidence is None else _unobserved(plan, evidence),
             exposures=exposures,
+            gate=None
+            if evidence is None or latch.held
+            else self._gate(plan, flag, evidence, analysis),
         )
+
+    def _gate(
+        self,
+        plan: RolloutPlan,
+        flag: FlagState | None,
+        evidence: Evidence,
+        analysis: Analysis | None,
+    ) -> Gate | None:
+        weight = None if flag is None else _weight(plan, flag)
+        if weight is None:
+            return None
+        now = self._ground.clock.now().timestamp()
+        return gate(plan, evidence, weight=weight, now=now, analysis=analysis)
+
+    def _analysis(self, plan: RolloutPlan, evidence: Evidence) -> Analysis:
+        return analyze(plan, evidence, now=self._ground.clock.now().timestamp())
 
     def _faults(self, route: str) -> list[str]:
         return [
@@ -220,16 +243,35 @@ def _waits(kill: Kill) -> bool:
     return kill.acknowledged < kill.processes
 
 
+def _weight(plan: RolloutPlan, flag: FlagState) -> float | None:
+    """Return the percent of subjects offered the candidate, None without a split."""
+    if not flag.enabled or not flag.split:
+        return None
+    offered = [
+        weight
+        for name, weight in flag.split.items()
+        if variant_named_by(plan, flag.variants.get(name)) == plan.candidate
+    ]
+    return 100 * sum(offered) / SCALE
+
+
 def _unobserved(plan: RolloutPlan, evidence: Evidence) -> tuple[str, ...]:
     """Return metrics that the application was to record and never has."""
     if _observed(plan, evidence, EXPOSURE) < _TELLING:
         return ()
-    metrics = dict.fromkeys(guardrail.metric for guardrail in plan.guardrails)
+    judged = [guardrail.metric for guardrail in plan.guardrails]
+    recorded = [name for m in judged for name in plan.metric(m).components or (m,)]
     return tuple(
         metric
-        for metric in metrics
-        if metric not in BUILT_IN_METRICS and not _observed(plan, evidence, metric)
+        for metric in dict.fromkeys(recorded)
+        if metric not in BUILT_IN_METRICS and not _is_observed(plan, evidence, metric)
     )
+
+
+def _is_observed(plan: RolloutPlan, evidence: Evidence, metric: str) -> bool:
+    signals = [signal for judged in plan.judged for signal in signals_of(plan, judged)]
+    names = {signal.name for signal in signals if signal.metric == metric}
+    return any(_observed(plan, evidence, name) for name in names)
 
 
 def _observed(plan: RolloutPlan, evidence: Evidence, metric: str) -> int:

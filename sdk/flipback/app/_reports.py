@@ -9,6 +9,7 @@ from flipback.control import KillReport
 from flipback.latch import Latch
 from flipback.plan import RolloutPlan
 from flipback.ports import FlagState, ProcessRecord
+from flipback.verdict import Gate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,8 @@ class RouteStatus:
         unobserved: Guarded metrics of which the candidate, exposed often enough, has
             no observation at all; a misspelled name guards nothing.
         exposures: How often the candidate was exposed.
+        gate: Whether the stage that the flag is in may be left. None while the route
+            is killed, or where evidence or split are not known.
     """
 
     plan: RolloutPlan
@@ -39,6 +42,7 @@ class RouteStatus:
     problems: tuple[str, ...]
     unobserved: tuple[str, ...] = ()
     exposures: int = 0
+    gate: Gate | None = None
 
     @property
     def acknowledged(self) -> int:

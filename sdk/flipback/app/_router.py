@@ -119,7 +119,7 @@ class Router:
 
     def flush(self) -> bool:
         """Write what was counted to the store now; False if it did not take it."""
-        return self._assembly.flusher.flush()
+        return self._runtime.flush()
 
     def faults(self) -> Mapping[tuple[str, str], int]:
         """Return how often what went wrong, by (route, kind); `*` is no one route."""
@@ -161,8 +161,8 @@ class Router:
         plan = self._assembly.ground.plans.get(ticket.route)
         if plan is None:
             return self._unknown(ticket.route)
-        if not isinstance(metric, str) or metric not in plan.metrics:
-            known = ", ".join(sorted(plan.metrics))
+        if not isinstance(metric, str) or metric not in plan.recorded:
+            known = ", ".join(sorted(plan.recorded))
             return f"no guardrail or hypothesis names it; the plan knows {known}"
         if problem := not_a_value(value):
             return problem

@@ -86,7 +86,7 @@ class Routes:
         assembly, ground = self._assembly, self._assembly.ground
         return Parts(
             plan=plan,
-            metrics=plan.metrics,
+            metrics=plan.recorded,
             recorder=assembly.recorder,
             in_flight=assembly.in_flight,
             epochs=self._epochs(plan),

@@ -151,6 +151,13 @@ class Runtime:
             )
         self._assembly.ground.store.close()
 
+    def flush(self) -> bool:
+        """Write what was counted, and take over what others have frozen."""
+        flushed = self._assembly.flusher.flush()
+        if not self.stopped:
+            self._assembly.guard.catch_up()
+        return flushed
+
     def due(self, candidate_exposures: int) -> None:
         """Wake the evaluator when the plan's number of exposures has been reached."""
         every = self._assembly.settings.guard.every_exposures
@@ -235,7 +242,7 @@ class Runtime:
         """Bring evidence in and look at it; what the dead left comes with the next."""
         self._crashes.book()
         if self._assembly.settings.guard.run is GuardRun.MANUAL:
-            self._assembly.flusher.flush()
+            self.flush()
         else:
             self._assembly.guard.watch()
         self._prune()

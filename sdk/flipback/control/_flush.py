@@ -2,6 +2,7 @@
 
 import threading
 
+from flipback.control._shares import Shares
 from flipback.exposure import Batch
 from flipback.ports import EvidenceStore
 from flipback.routing import Faults, Recorder
@@ -15,8 +16,13 @@ class Flusher:
     """
 
     def __init__(
-        self, recorder: Recorder, store: EvidenceStore, faults: Faults
+        self,
+        recorder: Recorder,
+        store: EvidenceStore,
+        faults: Faults,
+        shares: Shares,
     ) -> None:
+        self._shares = shares
         self._recorder = recorder
         self._store = store
         self._faults = faults
@@ -35,7 +41,11 @@ class Flusher:
         self._waiting = None
 
     def _take(self) -> bool:
-        self._waiting = self._recorder.drain()
+        batch = self._recorder.drain()
+        if batch is not None:
+            epochs = batch.epochs.items()
+            batch.epochs = {e: self._shares.added(epoch) for e, epoch in epochs}
+        self._waiting = batch
         return True
 
     def _send(self) -> bool:

@@ -4,17 +4,19 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from flipback.analysis import Analysis, PeakKey, analyze
-from flipback.assignment import EVERYBODY
+from flipback.analysis import Analysis, PeakKey, analyze, describe
+from flipback.booking import Booking
 from flipback.control._delivery import KillReport
 from flipback.control._flush import Flusher
 from flipback.control._killswitch import EVALUATOR, Ground, KillSwitch
+from flipback.histogram import Histogram
 from flipback.plan import RolloutPlan
 from flipback.ports import Intent
 from flipback.routing import EpochBook, Standing
-from flipback.verdict import Finding, Verdict
+from flipback.verdict import Action, Finding
 
 
+UNTRUSTED = "the data cannot be trusted, so nothing moves"
 _Run = tuple[str, int, int, str | None]
 
 
@@ -52,6 +54,10 @@ class GuardrailEvaluator:
         self._flusher = flusher
         self._epochs = epochs
         self._peaks: dict[_Run, Mapping[PeakKey, float]] = {}
+        self._untrusted: set[str] = set()
+        self._freezing = [
+            plan for plan in ground.plans.values() if Booking(plan).freezes
+        ]
 
     def look(self) -> tuple[Look, ...]:
         """Flush, then look at every route once; roll back where harm is proven.
@@ -74,6 +80,11 @@ class GuardrailEvaluator:
             except Exception as error:  # noqa: BLE001 - the other routes need a look
                 self._ground.faults.note(plan.route, "no look at the evidence", error)
 
+    def catch_up(self) -> None:
+        """Take over what others have frozen, without a look; never raises."""
+        for plan in self._freezing:
+            self._freeze(plan, {})
+
     def _prepare(self) -> None:
         self._flusher.flush()
         self._switch.refresh()
@@ -89,14 +100,24 @@ class GuardrailEvaluator:
             comparison=comparison,
         )
         run = (plan.route, standing.attempt, standing.trip, comparison)
-        analysis = analyze(plan, evidence, peaks=self._peaks.get(run, {}))
+        now = self._ground.clock.now().timestamp()
+        analysis = analyze(plan, evidence, peaks=self._peaks.get(run, {}), now=now)
         # Without a comparison of its own this process sees whichever is the latest.
         if comparison is not None:
             self._peaks[run] = analysis.peaks
-        kill = None
-        if analysis.verdict is Verdict.FAIL and not self._switch.latch(plan.route).held:
-            kill = self._roll_back(plan, analysis, standing)
+        kill = self._act(plan, analysis, standing)
+        if plan in self._freezing:
+            self._freeze(plan, evidence.histograms)
         return Look(route=plan.route, analysis=analysis, kill=kill)
+
+    def _act(
+        self, plan: RolloutPlan, analysis: Analysis, standing: Standing
+    ) -> KillReport | None:
+        self._tell_of_doubt(plan.route, analysis)
+        held = self._switch.latch(plan.route).held
+        if analysis.action is not Action.ROLL_BACK or held:
+            return None
+        return self._roll_back(plan, analysis, standing)
 
     def _roll_back(
         self, plan: RolloutPlan, analysis: Analysis, standing: Standing
@@ -110,29 +131,41 @@ class GuardrailEvaluator:
         )
         return self._switch.kill(plan.route, intent=intent, automatic=True)
 
+    def _tell_of_doubt(self, route: str, analysis: Analysis) -> None:
+        """Say that data cannot be trusted; it proves nothing, so it kills nothing."""
+        if analysis.action is not Action.FREEZE:
+            self._untrusted.discard(route)
+            return
+        why = "; ".join(analysis.frozen)
+        self._ground.faults.note(route, UNTRUSTED, why)
+        if route not in self._untrusted:
+            self._untrusted.add(route)
+            self._ground.events.freeze(route, why)
+
+    def _freeze(self, plan: RolloutPlan, histograms: Mapping[str, Histogram]) -> None:
+        """Freeze what control suffices for, and take over what others have frozen.
+
+        All processes get what the first one froze, whatever the order of their
+        looks, and so come to the same epoch.
+        """
+        book = self._epochs.get(plan.route)
+        if book is None:
+            return
+        sufficient = {m: h.frozen() for m, h in histograms.items()}
+        ready = {metric: frozen for metric, frozen in sufficient.items() if frozen}
+        try:
+            known = self._ground.store.freeze(plan.route, book.comparison, ready)
+        except Exception as error:  # noqa: BLE001 - a look has done what it is for
+            self._ground.faults.note(plan.route, "percentiles not frozen", error)
+            return
+        self._switch.freeze(plan.route, known)
+
 
 def culprits(analysis: Analysis) -> tuple[Finding, ...]:
     """Return what to blame: the attributed findings, else the most likely one."""
     if analysis.broken or analysis.suspect is None:
         return analysis.broken
     return (analysis.suspect,)
-
-
-def describe(finding: Finding) -> str:
-    """Return one finding in one sentence: metric, cohort, size and certainty."""
-    where = f"cohort {finding.cohort}" if finding.cohort != EVERYBODY else "everybody"
-    effect = finding.relative_effect
-    change = "" if effect is None else f" ({effect:+.1%})"
-    return (
-        f"{finding.metric} {_spelled(finding.candidate_value)} against "
-        f"{_spelled(finding.control_value)} of control{change} for {where}, "
-        f"from {finding.candidate_n} candidate and {finding.control_n} control "
-        f"observations, log E {finding.log_e:.2f}"
-    )
-
-
-def _spelled(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.4g}"
 
 
 def _intent(plan: RolloutPlan, standing: Standing) -> str:

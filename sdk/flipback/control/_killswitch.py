@@ -11,6 +11,7 @@ from flipback.control._appender import PATIENCE_S, Appender
 from flipback.control._delivery import Delivered, Delivery, KillReport
 from flipback.control._force import ALL, FORCED_IN_VAIN, ForcedControl, is_forced
 from flipback.errors import FlipbackError, LedgerError
+from flipback.histogram import Thresholds
 from flipback.latch import Latch, merge_all
 from flipback.plan import RolloutPlan, nearest
 from flipback.ports import Clock, FlagWriter, Intent, Ledger, Store
@@ -91,6 +92,13 @@ class KillSwitch:
         self._set_switches(forced)
         self._merge("store", self._from_store())
         self._set_switches(forced)
+
+    def freeze(self, route: str, thresholds: Thresholds) -> None:
+        """Let decisions from now on belong to epochs of these frozen percentiles."""
+        switch = self.switches[route]
+        with self._lock:
+            if switch.standing.thresholds != thresholds:
+                switch.standing = replace(switch.standing, thresholds=thresholds)
 
     def resume(self) -> None:
         """Deliver what others left undone: an ended command line, a crashed process.

@@ -1,7 +1,7 @@
 """Reading, writing and killing flags in one flag service."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -43,6 +43,9 @@ class FlagState:
         default_variant: Variant served where no split or rule decides.
         version: Compare-and-set token of this state.
         exceptions: Rules and pins that do not follow the split, for people.
+        splits: Every split of the flag by the rule that evaluations name, each a
+            variant name to weight that sums to SCALE; empty where the service does
+            not tell, or evaluations name no rule.
         raw: The flag as the service spells it (JSON text), for `restore`.
     """
 
@@ -53,6 +56,9 @@ class FlagState:
     default_variant: str | None
     version: Version
     exceptions: tuple[str, ...] = ()
+    splits: Mapping[str, Mapping[str, int]] = field(
+        default_factory=dict[str, Mapping[str, int]]
+    )
     raw: str = ""
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from flipback.exposure import Batch, Evidence
+from flipback.histogram import Thresholds
 from flipback.latch import Latch
 from flipback.ports._clock import Clock
 
@@ -68,6 +69,14 @@ class EvidenceStore(Protocol):
             trip: The kill after which it was observed, 0 before the first.
             comparison: `Epoch.comparison` of what is compared; None for the one
                 that was flushed to last.
+        """
+        ...
+
+    def freeze(self, route: str, comparison: str, thresholds: Thresholds) -> Thresholds:
+        """Freeze percentiles for a comparison, the first of each metric for good.
+
+        Returns all that are frozen for it, so that all processes have the same;
+        with nothing to freeze it only reads.
         """
         ...
 

@@ -60,6 +60,7 @@ class Decider:
         self._provider = provider
         self._registered = registered
         self._ready = ready
+        self._timed = parts.recorder.bookings[plan.route].needs_time
         self._roles = {plan.control: Role.CONTROL, plan.candidate: Role.CANDIDATE}
         self._memory = _Memory(switch.standing, {})
         self._cohorts = tuple(
@@ -81,7 +82,7 @@ class Decider:
             self._parts.faults.note(self._plan.route, Reason.FAULT, described(error))
             standing = self._switch.standing
             said = Evaluated(name=None, reason=standing.override or Reason.FAULT)
-            return _given_to(0, self._described(standing, said, ()))
+            return _given_to(0, self._described(standing, said, ()), 0.0)
 
     def _decide(self, user: EvaluationContext) -> Assignment:
         standing = self._switch.standing
@@ -98,7 +99,8 @@ class Decider:
         subject = 0
         if unit is not None and standing.override is None:
             subject = self._parts.keyring.subject(unit)
-        return _given_to(subject, alike)
+        at = self._parts.clock.now().timestamp() if self._timed else 0.0
+        return _given_to(subject, alike, at)
 
     def _ask(self, user: EvaluationContext, trip: int) -> Evaluated:
         """Evaluate once per scope, so that a conversation keeps its variant.
@@ -197,10 +199,10 @@ class Decider:
         return tuple(cohorts)
 
 
-def _given_to(subject: int, alike: Assignment) -> Assignment:
+def _given_to(subject: int, alike: Assignment, at: float) -> Assignment:
     """Return this assignment for one subject, as a decision of its own."""
     decision_id = f"{_ids.getrandbits(64):016x}"
-    return Assignment._make((*alike[:-2], subject, decision_id))
+    return Assignment._make((*alike[:-3], subject, decision_id, at))
 
 
 def _cohort(name: str, declared: dict[str, Cohort], value: object) -> Cohort:

@@ -27,6 +27,10 @@ _P = ParamSpec("_P")
 UNVERSIONED = "unversioned"
 _FAULT = "fault in telemetry or evidence"
 _SETTLED = "it was counted when the call ended; the first value stands"
+_MATURED = (
+    "it came after `matures_after`, when the exposures of its time had been weighed; "
+    "it is counted as late and not used"
+)
 _WAITING = "too many outcomes wait for the store; see that it can be written"
 
 
@@ -67,10 +71,14 @@ class Parts:
     def receipt(self, assignment: Assignment, settled: frozenset[str]) -> str:
         """Return a receipt, an empty one where the secret cannot be read."""
         try:
-            return self.keyring.issue(self.plan.route, assignment, settled)
+            return self._issued(assignment, settled)
         except Exception as error:  # noqa: BLE001 - a receipt must not fail a call
             self.faults.note(self.plan.route, "no receipt", described(error))
             return ""
+
+    def _issued(self, assignment: Assignment, settled: frozenset[str]) -> str:
+        thresholds = self.recorder.thresholds(assignment.epoch)
+        return self.keyring.issue(self.plan.route, assignment, settled, thresholds)
 
     def begin(self, assignment: Assignment) -> Exchange:
         """Count the exposure, since the call starts now."""
@@ -132,8 +140,7 @@ class Parts:
 
     def _book_late(self, exchange: Exchange, promised: frozenset[str]) -> None:
         """Book what a receipt issued before the end of the call may bring as well."""
-        receipt = self.keyring.issue(self.plan.route, exchange.assignment, promised)
-        ticket = self.keyring.open(receipt)
+        ticket = self.keyring.open(self._issued(exchange.assignment, promised))
         for metric in exchange.outcomes.keys() - promised:
             self._book(ticket, metric, exchange.outcomes[metric])
 
@@ -147,12 +154,25 @@ class Parts:
     def _book(self, ticket: Ticket, metric: str, value: float) -> str:
         if problem := _not_booked(ticket, metric):
             return problem
+        route = self.plan.route
+        booked = self.recorder.bookings[route].outcome(
+            metric,
+            value,
+            at=ticket.at,
+            now=self.clock.now().timestamp(),
+            thresholds=ticket.thresholds,
+        )
+        for reason in booked.excluded:
+            self.recorder.exclude(route, reason)
+        if not booked.entries:
+            return _MATURED
+        distributed = self.recorder.distributes(route, ticket.variant, metric)
         outcome = LateOutcome.of(
             ticket,
             metric,
-            value,
+            booked.entries,
             expires_at=ticket.expires_at,
-            is_event=metric in self.plan.events,
+            distributed=value if distributed else None,
         )
         return "" if self.recorder.late(outcome) else _WAITING
 

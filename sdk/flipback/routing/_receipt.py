@@ -5,18 +5,22 @@ import binascii
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import blake2b
 
 from flipback.assignment import Assignment, Role
+from flipback.histogram import Threshold, Thresholds
 from flipback.ports import Clock
 
 
 LIFETIME = timedelta(days=90)
 _PREFIX = "fb1"
 _MAC_BYTES = 16
+_NOTHING_FROZEN: Thresholds = {}
+_TIMELESS = (0.0, _NOTHING_FROZEN)
+_FIELDS = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +30,9 @@ class Ticket:
     Attributes:
         settled: Metrics that were booked when the call ended; not accepted again.
         expires_at: Unix seconds.
+        at: When it was decided, Unix seconds; 0 if no outcome was delayed then, and in
+            a receipt of the first version, whose delayed outcomes are too late.
+        thresholds: Frozen percentiles of the decision's epoch, of what may still come.
     """
 
     route: str
@@ -40,6 +47,8 @@ class Ticket:
     subject: int
     settled: frozenset[str]
     expires_at: float
+    at: float
+    thresholds: Thresholds
 
 
 class Keyring:
@@ -76,8 +85,21 @@ class Keyring:
         hasher.update(unit.encode(errors="surrogatepass"))
         return int.from_bytes(hasher.digest(), "big")
 
-    def issue(self, route: str, assignment: Assignment, settled: Iterable[str]) -> str:
-        """Return a receipt: URL-safe text that can be stored or sent in a header."""
+    def issue(
+        self,
+        route: str,
+        assignment: Assignment,
+        settled: Collection[str],
+        thresholds: Thresholds = _NOTHING_FROZEN,
+    ) -> str:
+        """Return a receipt: URL-safe text that can be stored or sent in a header.
+
+        Args:
+            route: The route that was called.
+            assignment: The decision.
+            settled: Metrics that the call itself brings.
+            thresholds: Frozen percentiles of the decision's epoch.
+        """
         expires_at = int((self._clock.now() + LIFETIME).timestamp())
         body = json.dumps(
             [
@@ -93,6 +115,8 @@ class Keyring:
                 assignment.subject,
                 sorted(settled),
                 expires_at,
+                assignment.at,
+                {m: frozen for m, frozen in thresholds.items() if m not in settled},
             ],
             separators=(",", ":"),
         ).encode()
@@ -106,6 +130,7 @@ class Keyring:
         """
         body = self._checked(receipt)
         fields = json.loads(body)
+        at, frozen = fields[_FIELDS : _FIELDS + 2] or _TIMELESS
         ticket = Ticket(
             route=fields[0],
             decision_id=fields[1],
@@ -119,6 +144,8 @@ class Keyring:
             subject=fields[9],
             settled=frozenset(fields[10]),
             expires_at=fields[11],
+            at=at,
+            thresholds=_thresholds(frozen),
         )
         if ticket.expires_at < self._clock.now().timestamp():
             raise ValueError("the receipt has expired")
@@ -142,6 +169,10 @@ class Keyring:
 
     def _mac(self, body: bytes) -> bytes:
         return hmac.digest(self._sign_key(), body, "sha256")[:_MAC_BYTES]
+
+
+def _thresholds(written: Mapping[str, tuple[float, float]]) -> Thresholds:
+    return {metric: Threshold(*frozen) for metric, frozen in written.items()}
 
 
 def _encode(raw: bytes) -> str:

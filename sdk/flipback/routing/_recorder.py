@@ -2,49 +2,85 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from flipback.assignment import EVERYBODY, Assignment, Role
+from flipback.booking import Booking
 from flipback.exposure import (
     BUCKETS,
-    EXPOSURE,
     Batch,
     Cell,
     CellKey,
+    Entry,
     Epoch,
     LateOutcome,
 )
+from flipback.histogram import Histogram, Thresholds
 from flipback.plan import RolloutPlan
+from flipback.ports import Clock
 
 
 MAX_LATE = 100_000
 MAX_JOURNAL = 65_536
-_EXPOSED: Mapping[str, float] = {EXPOSURE: 1.0}
-_Entry = tuple[str, Assignment, Mapping[str, float]]
-_GroupKey = tuple[str, str, str, str, int, tuple[str, ...]]
+_NOTHING_FROZEN: Thresholds = {}
+_Line = tuple[str, Assignment, Mapping[str, float] | None]
+"""Route, assignment and outcomes, which are None where the exposure is meant."""
+
+_Place = tuple[str, int]
+_Alike = tuple[str, str, str, str, int, tuple[str, ...]]
 
 
 class _Group:
     """What was observed of everybody who was served alike, cohorts included.
 
     Cohorts are told apart only when the batch is made up, so a call costs one
-    addition per metric however many cohorts its subject is in.
+    addition per signal however many cohorts its subject is in.
     """
 
-    __slots__ = ("cells", "subjects")
+    __slots__ = (
+        "_distributed",
+        "_thresholds",
+        "booking",
+        "cells",
+        "histograms",
+        "subjects",
+    )
 
-    def __init__(self) -> None:
-        self.cells: dict[str, Cell] = {}
-        self.subjects: dict[str, set[int]] = {}
+    def __init__(
+        self, booking: Booking, thresholds: Thresholds, *, is_control: bool
+    ) -> None:
+        self.booking = booking
+        self._thresholds = thresholds
+        self._distributed = booking.freezes if is_control else frozenset[str]()
+        self.cells: dict[_Place, Cell] = {}
+        self.subjects: dict[_Place, set[int]] = {}
+        self.histograms: dict[str, Histogram] = {}
 
-    def add(self, metric: str, bucket: int, value: float) -> None:
-        cell = self.cells.get(metric)
-        if cell is None:
-            cell = self.cells[metric] = Cell.starting_at(value)
-        cell.add(bucket, value)
+    def add(self, entries: Iterable[Entry], subject: int) -> None:
+        bucket = subject % BUCKETS
+        for metric, piece, value, counts in entries:
+            place = metric, piece
+            cell = self.cells.get(place)
+            if cell is None:
+                cell = self.cells[place] = Cell.starting_at(value)
+            cell.add(bucket, value)
+            if counts:
+                self.subjects.setdefault(place, set()).add(subject)
 
-    def met(self, metric: str, subject: int) -> None:
-        self.subjects.setdefault(metric, set()).add(subject)
+    def settle(
+        self, assignment: Assignment, outcomes: Mapping[str, float], *, now: float
+    ) -> list[str]:
+        """Add the outcomes of one exposure; return why parts of them are left out."""
+        left_out: list[str] = []
+        for metric, value in outcomes.items():
+            entries, excluded = self.booking.outcome(
+                metric, value, at=assignment.at, now=now, thresholds=self._thresholds
+            )
+            self.add(entries, assignment.subject)
+            left_out += excluded
+            if metric in self._distributed:
+                self.histograms.setdefault(metric, Histogram()).add(value)
+        return left_out
 
 
 class Recorder:
@@ -55,6 +91,9 @@ class Recorder:
     except for the journal (`MAX_JOURNAL`, then the caller folds it), late outcomes
     (`MAX_LATE`, then they are refused) and distinct subjects. No lock is held
     during I/O.
+
+    Attributes:
+        bookings: What is kept of each route's observations.
     """
 
     def __init__(
@@ -63,10 +102,13 @@ class Recorder:
         writer: str,
         plans: Mapping[str, RolloutPlan],
         due: Callable[[int], None],
+        clock: Clock,
     ) -> None:
         self._writer = writer
-        self._events = {route: plan.events for route, plan in plans.items()}
+        self._plans = plans
+        self.bookings = {route: Booking(plan) for route, plan in plans.items()}
         self._due = due
+        self._clock = clock
         self._epochs: dict[str, Epoch] = {}
         self.after_fork(writer)
 
@@ -76,8 +118,8 @@ class Recorder:
         self._folding = threading.Lock()
         self._counting = threading.Lock()
         self._sequence = 0
-        self._journal: deque[_Entry] = deque()
-        self._groups: dict[_GroupKey, _Group] = {}
+        self._journal: deque[_Line] = deque()
+        self._groups: dict[_Alike, _Group] = {}
         self._late: list[LateOutcome] = []
         self._excluded: dict[tuple[str, str], int] = {}
         self.candidate_exposures: dict[str, int] = {}
@@ -86,13 +128,23 @@ class Recorder:
         """Remember an epoch; it goes to the store with its first cells."""
         self._epochs[epoch.digest] = epoch
 
+    def thresholds(self, epoch: str) -> Thresholds:
+        """Return the percentiles that were frozen before an epoch."""
+        known = self._epochs.get(epoch)
+        return _NOTHING_FROZEN if known is None else known.thresholds
+
+    def distributes(self, route: str, variant: str, metric: str) -> bool:
+        """Return whether values of this metric belong to a histogram of control."""
+        is_control = variant == self._plans[route].control
+        return is_control and metric in self.bookings[route].freezes
+
     def expose(self, route: str, assignment: Assignment) -> None:
         """Count one exposure, or one exclusion where nothing was randomised."""
         role = assignment.role
         if not assignment.randomized or role is Role.OTHER:
             self.exclude(route, _why_excluded(assignment))
             return
-        self._journal.append((route, assignment, _EXPOSED))
+        self._journal.append((route, assignment, None))
         if len(self._journal) >= MAX_JOURNAL:
             self.fold()
         if role is Role.CANDIDATE:
@@ -122,7 +174,7 @@ class Recorder:
         return True
 
     def exclude(self, route: str, reason: str) -> None:
-        """Count an exposure that is not compared."""
+        """Count an exposure or an outcome that is not compared."""
         with self._counting:
             key = (route, reason)
             self._excluded[key] = self._excluded.get(key, 0) + 1
@@ -141,28 +193,28 @@ class Recorder:
             batch = Batch(writer=self._writer, sequence=self._sequence)
         batch.late.extend(late)
         batch.excluded.update(excluded)
-        for key, group in groups.items():
-            _unfold(batch, key, group)
+        for alike, group in groups.items():
+            _unfold(batch, alike, group)
         touched = {key.epoch for key in batch.cells}
-        touched.update(key.epoch for outcome in late for key in outcome.keys)
+        touched.update(key.epoch for outcome in late for key, _ in outcome.entries)
         batch.epochs.update({e: self._epochs[e] for e in touched & self._epochs.keys()})
         return batch
 
     def _fold(self) -> None:
         """Book what is in the journal now; calls append behind it meanwhile."""
-        journal = self._journal
+        journal, now = self._journal, self._clock.now().timestamp()
         for _ in range(len(journal)):
             route, assignment, outcomes = journal.popleft()
             group = self._group(route, assignment)
-            events = self._events[route]
-            subject = assignment.subject
-            for metric, value in outcomes.items():
-                group.add(metric, subject % BUCKETS, value)
-                if value and (metric in events or (metric == EXPOSURE and events)):
-                    group.met(metric, subject)
+            if outcomes is None:
+                entries = group.booking.exposure(assignment.at)
+                group.add(entries, assignment.subject)
+            else:
+                for reason in group.settle(assignment, outcomes, now=now):
+                    self.exclude(route, reason)
 
     def _group(self, route: str, assignment: Assignment) -> _Group:
-        key = (
+        alike = (
             route,
             assignment.epoch,
             assignment.rule or "",
@@ -170,9 +222,13 @@ class Recorder:
             assignment.attempt,
             assignment.cohorts,
         )
-        group = self._groups.get(key)
+        group = self._groups.get(alike)
         if group is None:
-            group = self._groups[key] = _Group()
+            group = self._groups[alike] = _Group(
+                self.bookings[route],
+                self.thresholds(assignment.epoch),
+                is_control=assignment.variant == self._plans[route].control,
+            )
         return group
 
 
@@ -180,13 +236,17 @@ def _why_excluded(assignment: Assignment) -> str:
     return "other_variant" if assignment.randomized else assignment.reason.value
 
 
-def _unfold(batch: Batch, key: _GroupKey, group: _Group) -> None:
+def _unfold(batch: Batch, alike: _Alike, group: _Group) -> None:
     """Add a group to the aggregate and to each of its cohorts."""
-    route, epoch, rule, variant, attempt, cohorts = key
+    route, epoch, rule, variant, attempt, cohorts = alike
+    where = route, attempt, epoch, rule
     for cohort in (EVERYBODY, *cohorts):
-        for metric, cell in group.cells.items():
-            where = CellKey(route, attempt, epoch, rule, 0, metric, cohort, variant)
-            batch.cells.setdefault(where, Cell(cell.origin)).merge(cell)
-        for metric, subjects in group.subjects.items():
-            where = CellKey(route, attempt, epoch, rule, 0, metric, cohort, variant)
-            batch.subjects.setdefault(where, set()).update(subjects)
+        for (metric, piece), cell in group.cells.items():
+            key = CellKey(*where, piece, metric, cohort, variant)
+            batch.cells.setdefault(key, Cell(cell.origin)).merge(cell)
+        for (metric, piece), subjects in group.subjects.items():
+            key = CellKey(*where, piece, metric, cohort, variant)
+            batch.subjects.setdefault(key, set()).update(subjects)
+    for metric, histogram in group.histograms.items():
+        key = CellKey(*where, 0, metric, EVERYBODY, variant)
+        batch.histograms.setdefault(key, Histogram()).merge(histogram)

@@ -1,8 +1,9 @@
 """What overrides the flag of a route right now."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flipback.assignment import Reason
+from flipback.histogram import Threshold, Thresholds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,12 +15,14 @@ class Standing:
         trip: Number of the last kill.
         attempt: Which run of the rollout this is.
         stage: The stage in force.
+        thresholds: Percentiles of control that are frozen for what is compared now.
     """
 
     override: Reason | None = Reason.NOT_READY
     trip: int = 0
     attempt: int = 1
     stage: int = 0
+    thresholds: Thresholds = field(default_factory=dict[str, Threshold])
 
 
 class Switch:

@@ -4,7 +4,7 @@ import math
 import sqlite3
 import sys
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TypeVar
 
 from flipback.exposure import (
@@ -12,10 +12,11 @@ from flipback.exposure import (
     Batch,
     Cell,
     CellKey,
-    Epoch,
     Evidence,
     LateOutcome,
 )
+from flipback.histogram import Histogram
+from flipback.stores import _epochs
 
 
 _HASHES = 1 << 64
@@ -30,24 +31,6 @@ WHERE route = ? AND attempt = ? AND epoch = ? AND rule = ? AND slice = ?
 _ADD_KEY = """
 INSERT INTO keys (route, attempt, epoch, rule, slice, metric, cohort, variant)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id
-"""
-_ADD_EPOCH = """
-INSERT OR IGNORE INTO epochs
-    (route, digest, ordinal, attempt, trip, described, comparison)
-VALUES (
-    :route, :digest,
-    (SELECT coalesce(max(ordinal), 0) + 1 FROM epochs WHERE route = :route),
-    :attempt, :trip, :described, :comparison
-)
-"""
-_FLUSHED = """
-UPDATE epochs SET flushed =
-    (SELECT max(flushed) + 1 FROM epochs WHERE route = :route)
-WHERE route = :route AND digest = :digest
-"""
-_LAST_COMPARISON = """
-SELECT comparison FROM epochs WHERE route = ? AND attempt = ? AND trip = ?
-ORDER BY flushed DESC LIMIT 1
 """
 _ADD_EXCLUDED = """
 INSERT INTO excluded (route, trip, reason, exposures)
@@ -66,6 +49,20 @@ JOIN epochs ON epochs.route = keys.route AND epochs.digest = keys.epoch
 LEFT JOIN cells ON cells.key = keys.id
 WHERE keys.route = ? AND keys.attempt = ? AND epochs.trip = ?
     AND epochs.comparison = ?
+"""
+_ADD_TO_HISTOGRAM = """
+INSERT INTO histograms (key, bin, n) VALUES (?, ?, ?)
+ON CONFLICT DO UPDATE SET n = n + excluded.n
+"""
+_READ_HISTOGRAMS = """
+SELECT metric, bin, sum(n)
+FROM histograms
+JOIN keys ON keys.id = histograms.key
+JOIN epochs ON epochs.route = keys.route AND epochs.digest = keys.epoch
+    AND epochs.attempt = keys.attempt
+WHERE keys.route = ? AND keys.attempt = ? AND epochs.trip = ?
+    AND epochs.comparison = ?
+GROUP BY metric, bin
 """
 _READ_EXCLUDED = """
 SELECT reason, sum(exposures) FROM excluded
@@ -96,16 +93,17 @@ def book(db: sqlite3.Connection, batch: Batch, *, now: float, most: int) -> None
         now: Unix seconds; late outcomes that have expired by then are ignored.
         most: Hashes of subjects to keep per route and attempt.
     """
-    _add_epochs(db, batch.epochs.values())
-    late_cells: dict[CellKey, Cell] = {}
-    late_subjects: dict[CellKey, set[int]] = {}
+    _epochs.add(db, batch.epochs.values())
+    late = _Late()
     for outcome in batch.late:
         if outcome.expires_at > now and _is_first(db, outcome):
-            _collect(outcome, late_cells, late_subjects)
-    for cells in (batch.cells, late_cells):
+            late.collect(outcome)
+    for cells in (batch.cells, late.cells):
         _add_cells(db, cells)
-    for subjects in (batch.subjects, late_subjects):
+    for subjects in (batch.subjects, late.subjects):
         _add_subjects(db, subjects, most=most)
+    for histograms in (batch.histograms, late.histograms):
+        _add_histograms(db, histograms)
     for (route, reason), exposures in batch.excluded.items():
         row = {"route": route, "reason": reason, "exposures": exposures}
         db.execute(_ADD_EXCLUDED, row)
@@ -123,50 +121,22 @@ def read(
     cells: dict[CellKey, Cell] = {}
     subjects: dict[CellKey, int] = {}
     if comparison is None:
-        last = db.execute(_LAST_COMPARISON, (route, attempt, trip)).fetchone()
-        comparison = str(last[0]) if last else ""
-    for row in db.execute(_READ_KEYS, (route, attempt, trip, comparison)):
+        comparison = _epochs.last_comparison(db, route, attempt=attempt, trip=trip)
+    of = (route, attempt, trip, comparison)
+    for row in db.execute(_READ_KEYS, of):
         key = CellKey(*row[:8])
         if row[8]:
             subjects[key] = row[8]
         if row[9] is not None:
             cells[key] = _unpacked(*row[9:])
-    excluded = dict(db.execute(_READ_EXCLUDED, (route, trip)).fetchall())
-    return Evidence(cells=cells, subjects=subjects, excluded=excluded)
-
-
-def epochs(db: sqlite3.Connection, route: str) -> tuple[Epoch, ...]:
-    """Return the epochs of a route by ordinal."""
-    rows = db.execute(
-        "SELECT digest, attempt, trip, described, comparison FROM epochs"
-        " WHERE route = ? ORDER BY ordinal",
-        (route,),
+    return Evidence(
+        cells=cells,
+        subjects=subjects,
+        excluded=dict(db.execute(_READ_EXCLUDED, (route, trip)).fetchall()),
+        sampled=1 / (1 << _halvings(db, route, attempt)),
+        shares=_epochs.shares(db, of),
+        histograms=_histograms(db, of),
     )
-    return tuple(
-        Epoch(
-            digest=digest,
-            route=route,
-            attempt=attempt,
-            trip=trip,
-            described=described,
-            comparison=comparison,
-        )
-        for digest, attempt, trip, described, comparison in rows
-    )
-
-
-def _add_epochs(db: sqlite3.Connection, new: Iterable[Epoch]) -> None:
-    for epoch in new:
-        row = {
-            "route": epoch.route,
-            "digest": epoch.digest,
-            "attempt": epoch.attempt,
-            "trip": epoch.trip,
-            "described": epoch.described,
-            "comparison": epoch.comparison,
-        }
-        db.execute(_ADD_EPOCH, row)
-        db.execute(_FLUSHED, {"route": epoch.route, "digest": epoch.digest})
 
 
 def _is_first(db: sqlite3.Connection, outcome: LateOutcome) -> bool:
@@ -177,17 +147,25 @@ def _is_first(db: sqlite3.Connection, outcome: LateOutcome) -> bool:
     return inserted.rowcount == 1
 
 
-def _collect(
-    outcome: LateOutcome,
-    cells: dict[CellKey, Cell],
-    subjects: dict[CellKey, set[int]],
-) -> None:
-    for key in outcome.keys:
-        if key not in cells:
-            cells[key] = Cell.starting_at(outcome.value)
-        cells[key].add(outcome.bucket, outcome.value)
-        if outcome.subject is not None and outcome.value != 0:
-            subjects.setdefault(key, set()).add(outcome.subject)
+class _Late:
+    """Sums of the late outcomes of one batch."""
+
+    def __init__(self) -> None:
+        self.cells: dict[CellKey, Cell] = {}
+        self.subjects: dict[CellKey, set[int]] = {}
+        self.histograms: dict[CellKey, Histogram] = {}
+
+    def collect(self, outcome: LateOutcome) -> None:
+        bucket = outcome.subject % BUCKETS
+        for key, entry in outcome.entries:
+            if key not in self.cells:
+                self.cells[key] = Cell.starting_at(entry.value)
+            self.cells[key].add(bucket, entry.value)
+            if entry.counts:
+                self.subjects.setdefault(key, set()).add(outcome.subject)
+        if outcome.distributed is not None:
+            key, value = outcome.distributed
+            self.histograms.setdefault(key, Histogram()).add(value)
 
 
 def _key_id(db: sqlite3.Connection, key: CellKey) -> int:
@@ -264,6 +242,22 @@ def _add_subjects(
         )
     for group in groups:
         _thin(db, *group, most=most)
+
+
+def _add_histograms(
+    db: sqlite3.Connection, histograms: Mapping[CellKey, Histogram]
+) -> None:
+    for key, histogram in histograms.items():
+        key_id = _key_id(db, key)
+        rows = [(key_id, number, count) for number, count in histogram.bins.items()]
+        db.executemany(_ADD_TO_HISTOGRAM, rows)
+
+
+def _histograms(db: sqlite3.Connection, of: _epochs.Scope) -> dict[str, Histogram]:
+    bins: dict[str, dict[int, int]] = {}
+    for metric, number, count in db.execute(_READ_HISTOGRAMS, of):
+        bins.setdefault(metric, {})[number] = count
+    return {metric: Histogram(counts) for metric, counts in bins.items()}
 
 
 def _limit(halvings: int) -> int:

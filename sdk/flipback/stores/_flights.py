@@ -8,8 +8,9 @@ whatever happens to the process. Whoever finds the file of a dead process books
 its marks as errors. The file is locked as long as its process lives, which is
 how the dead are told from the living even when process ids come around again.
 
-Layout: SLOTS records of (group + 1, subject, decision), three unsigned 64-bit
-numbers, a group of 0 meaning empty; behind them JSON lines, one per group of calls
+Layout: SLOTS records of (group + 1, time, subject, decision), two unsigned 32-bit
+and two 64-bit numbers, a group of 0 meaning empty, the time of the decision in whole
+Unix seconds or 0; behind them JSON lines, one per group of calls
 that were assigned alike, in the order of their numbers.
 """
 
@@ -34,12 +35,13 @@ from flipback.routing import UNTRACKED
 SLOTS = 1024
 GROUP_BYTES = 64 * 1024
 SUFFIX = ".flights"
-_SLOT = struct.Struct("<QQQ")
+_SLOT = struct.Struct("<IIQQ")
+_LAST_SECOND = 2**32 - 1
 _GROUPS_AT = SLOTS * _SLOT.size
 _SIZE = _GROUPS_AT + GROUP_BYTES
 _Alike = tuple[str, str | None, str, tuple[Cohort, ...]]
-_Mark = tuple[int, int, int]
-_EMPTY = _SLOT.pack(0, 0, 0)
+_Mark = tuple[int, int, int, int]
+_EMPTY = _SLOT.pack(0, 0, 0, 0)
 
 
 class _Group(NamedTuple):
@@ -68,6 +70,7 @@ class LostCall:
     cohorts: tuple[Cohort, ...]
     subject: int
     decision_id: str
+    at: float
 
 
 class Flights:
@@ -117,8 +120,9 @@ class Flights:
         except IndexError:
             return UNTRACKED
         decision = int(assignment.decision_id, 16)
+        at = int(assignment.at) & _LAST_SECOND
         _SLOT.pack_into(
-            self._map, slot * _SLOT.size, group, assignment.subject, decision
+            self._map, slot * _SLOT.size, group, at, assignment.subject, decision
         )
         return slot
 
@@ -189,10 +193,10 @@ def _marks(content: bytes) -> Iterator[LostCall]:
     lines = content[_GROUPS_AT:].split(b"\n")
     groups = {number: _group(line) for number, line in enumerate(lines, start=1)}
     marks = cast("Iterator[_Mark]", _SLOT.iter_unpack(content[:_GROUPS_AT]))
-    for number, subject, decision in marks:
+    for number, at, subject, decision in marks:
         group = groups.get(number)
         if group is not None:
-            yield _lost(group, subject, decision)
+            yield _lost(group, at, subject, decision)
 
 
 def _group(line: bytes) -> _Group | None:
@@ -202,7 +206,7 @@ def _group(line: bytes) -> _Group | None:
         return None
 
 
-def _lost(group: _Group, subject: int, decision: int) -> LostCall:
+def _lost(group: _Group, at: int, subject: int, decision: int) -> LostCall:
     return LostCall(
         route=group.route,
         attempt=group.attempt,
@@ -212,4 +216,5 @@ def _lost(group: _Group, subject: int, decision: int) -> LostCall:
         cohorts=group.cohorts,
         subject=subject,
         decision_id=f"{decision:016x}",
+        at=float(at),
     )

@@ -6,11 +6,15 @@ from pathlib import Path
 from flipback.errors import StoreError
 
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the tables below; raised with any change of them."""
 
 OLDEST = 1
-"""Oldest version that may use tables of this one, so that a rolling deploy works."""
+"""Oldest version that may use tables of this one, so that a rolling deploy works.
+
+Version 1 names the columns that it reads and writes; those that were added have
+defaults, which mean that nothing is known.
+"""
 
 _TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -80,6 +84,24 @@ CREATE TABLE processes (
 ) WITHOUT ROWID;
 """
 
+_SINCE = {
+    2: """
+ALTER TABLE epochs ADD COLUMN flag_version TEXT NOT NULL DEFAULT '';
+ALTER TABLE epochs ADD COLUMN shares TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE epochs ADD COLUMN thresholds TEXT NOT NULL DEFAULT '{}';
+
+CREATE TABLE histograms (
+    key INTEGER, bin INTEGER, n INTEGER NOT NULL, PRIMARY KEY (key, bin)
+) WITHOUT ROWID;
+
+CREATE TABLE frozen (
+    route TEXT, comparison TEXT, metric TEXT, tail REAL NOT NULL, cap REAL NOT NULL,
+    PRIMARY KEY (route, comparison, metric)
+) WITHOUT ROWID;
+""",
+}
+"""What each later version adds to the tables of version 1."""
+
 
 def prepare(db: sqlite3.Connection, path: Path) -> None:
     """Make a new connection usable: journal, tables, and a version that we know.
@@ -96,6 +118,8 @@ def prepare(db: sqlite3.Connection, path: Path) -> None:
     if not known:
         _create(db, path)
     _check_version(db, path)
+    if _version(db) < SCHEMA:
+        _migrate(db)
 
 
 def _is_store(db: sqlite3.Connection, path: Path) -> bool:
@@ -113,10 +137,34 @@ def _create(db: sqlite3.Connection, path: Path) -> None:
         db.execute("BEGIN IMMEDIATE")
         if _is_store(db, path):
             return
-        for statement in _TABLES.split(";"):
-            db.execute(statement)
+        _run(db, _TABLES)
+        _upgrade(db, after=1)
+
+
+def _migrate(db: sqlite3.Connection) -> None:
+    """Add in place what an earlier version's file lacks; one of many does it."""
+    db.execute("PRAGMA synchronous=FULL")
+    with db:
+        db.execute("BEGIN IMMEDIATE")
+        _upgrade(db, after=_version(db))
+
+
+def _upgrade(db: sqlite3.Connection, *, after: int) -> None:
+    for version in range(after + 1, SCHEMA + 1):
+        _run(db, _SINCE[version])
+    if after < SCHEMA:
         versions = (("schema", SCHEMA), ("oldest", OLDEST))
-        db.executemany("INSERT INTO meta (name, value) VALUES (?, ?)", versions)
+        db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", versions)
+
+
+def _run(db: sqlite3.Connection, statements: str) -> None:
+    for statement in statements.split(";"):
+        db.execute(statement)
+
+
+def _version(db: sqlite3.Connection) -> int:
+    row = db.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone()
+    return int(row[0]) if row else SCHEMA
 
 
 def _check_version(db: sqlite3.Connection, path: Path) -> None:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from flipback.errors import StoreError
 from flipback.exposure import Batch, Epoch, Evidence
+from flipback.histogram import Thresholds
 from flipback.latch import Latch
 from flipback.ports import Clock, Lease, ProcessRecord, RolloutRecord, Store
-from flipback.stores import _evidence, _state
+from flipback.stores import _epochs, _evidence, _state
 from flipback.stores._connection import Connection
 from flipback.stores._schema import prepare
 
@@ -91,13 +92,25 @@ class SqliteStore:
                 db, route, attempt=attempt, trip=trip, comparison=comparison
             )
 
+    def freeze(self, route: str, comparison: str, thresholds: Thresholds) -> Thresholds:
+        """Freeze percentiles for a comparison, the first of each metric for good.
+
+        Returns all that are frozen. Nothing is written where nothing is new.
+        """
+        with self._reader.reading() as db:
+            known = _epochs.frozen(db, route, comparison)
+        if thresholds.keys() <= known.keys():
+            return known
+        with self._writer.writing() as db:
+            return _epochs.freeze(db, route, comparison, thresholds)
+
     def epochs(self, route: str) -> Sequence[Epoch]:
         """Return the epochs of a route in the order in which they became known.
 
         The place, counted from 1, is the short ordinal by which people call one.
         """
         with self._reader.reading() as db:
-            return _evidence.epochs(db, route)
+            return _epochs.epochs(db, route)
 
     def secret(self) -> bytes:
         """Return this store's 32 random bytes, the same in every process."""

@@ -61,6 +61,14 @@ class EventLog:
             severity=SeverityNumber.WARN,
         )
 
+    def freeze(self, route: str, why: str) -> None:
+        """Say that the data of a route cannot be trusted; never raises."""
+        self._try_emit(
+            semconv.EVENT_FREEZE,
+            {semconv.ROUTE: route, semconv.WHY: why},
+            severity=SeverityNumber.WARN,
+        )
+
     def flip(self, flag: str, control: str, latch: Latch, *, automatic: bool) -> None:
         """Say that a route went back to control; never raises."""
         self._try_emit(

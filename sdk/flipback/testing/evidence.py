@@ -1,16 +1,19 @@
 """What every evidence store promises, as tests."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from flipback.exposure import (
     EXPOSURE,
     Batch,
     Cell,
     CellKey,
+    Entry,
     Epoch,
     Evidence,
     LateOutcome,
 )
+from flipback.histogram import Histogram, Threshold
 from flipback.ports import Store
 from flipback.testing.clock import FakeClock
 
@@ -18,6 +21,7 @@ from flipback.testing.clock import FakeClock
 ROUTE = "support-reply"
 EPOCH = Epoch(digest="e1", route=ROUTE, attempt=1, trip=0, described="a plan")
 AN_HOUR_S = 3600.0
+SLOW, SLOWER = Threshold(tail=1.0, cap=2.0), Threshold(tail=1.5, cap=3.0)
 
 
 def key(
@@ -49,13 +53,14 @@ def cell(values: Iterable[float]) -> Cell:
     return booked
 
 
-def batch(
+def batch(  # noqa: PLR0913 - each a part of some batch
     sequence: int = 1,
     *,
     writer: str = "w",
     epoch: Epoch = EPOCH,
     cells: dict[CellKey, Cell] | None = None,
     subjects: dict[CellKey, set[int]] | None = None,
+    histograms: dict[CellKey, Histogram] | None = None,
     late: Iterable[LateOutcome] = (),
     excluded: dict[tuple[str, str], int] | None = None,
 ) -> Batch:
@@ -66,6 +71,7 @@ def batch(
         epochs={epoch.digest: epoch},
         cells=cells or {},
         subjects=subjects or {},
+        histograms=histograms or {},
         late=list(late),
         excluded=excluded or {},
     )
@@ -201,10 +207,87 @@ class EvidenceContract:
         store.flush(batch(3, late=[outcome]))
         assert _read(store).cells[key("clicked")].total_n == 1
 
+    def test_histograms_of_processes_add_up(
+        self, store: Store, other: Store, clock: FakeClock
+    ) -> None:
+        """Those of late outcomes too, once each."""
+        slow = replace(
+            _late(clock, "latency_s", value=4.0), distributed=(key("latency_s"), 4.0)
+        )
+        store.flush(batch(writer="a", histograms={key("latency_s"): histogram(1, 2)}))
+        other.flush(
+            batch(
+                writer="b",
+                histograms={
+                    key("latency_s"): histogram(2, 3),
+                    key("cost"): histogram(),
+                },
+                late=[slow, slow],
+            )
+        )
+        found = _read(store).histograms
+        assert {metric: each.bins for metric, each in found.items()} == {
+            "latency_s": histogram(1, 2, 2, 3, 4).bins
+        }
+
+    def test_of_percentiles_the_first_are_frozen_for_all_processes(
+        self, store: Store, other: Store
+    ) -> None:
+        """Else two processes would measure one epoch by two thresholds."""
+        first = store.freeze(ROUTE, "c1", {"latency_s": SLOW})
+        assert first == {"latency_s": SLOW}
+        again = other.freeze(ROUTE, "c1", {"latency_s": SLOWER, "cost": SLOWER})
+        assert again == {"latency_s": SLOW, "cost": SLOWER}
+        assert store.freeze(ROUTE, "c1", {}) == again
+
+    def test_percentiles_are_of_one_comparison_of_one_route(self, store: Store) -> None:
+        """Another model of control has others."""
+        store.freeze(ROUTE, "c1", {"latency_s": SLOW})
+        assert store.freeze(ROUTE, "c2", {}) == {}
+        assert store.freeze("other", "c1", {}) == {}
+
+    def test_shares_are_those_of_the_epochs_that_are_read(self, store: Store) -> None:
+        """By epoch and rule, where the flag service was asked."""
+        split = replace(EPOCH, shares={"default": 0.1, "1": 0.5})
+        unknown = Epoch(digest="e2", route=ROUTE, attempt=1, trip=0, described="")
+        before = Epoch(
+            digest="e3",
+            route=ROUTE,
+            attempt=1,
+            trip=1,
+            described="",
+            shares={"default": 0.3},
+        )
+        for sequence, epoch in enumerate((split, unknown, before), start=1):
+            store.flush(batch(sequence, epoch=epoch))
+        assert _read(store).shares == {("e1", "default"): 0.1, ("e1", "1"): 0.5}
+
+    def test_shares_may_come_with_a_later_flush_and_stay(
+        self, store: Store, other: Store
+    ) -> None:
+        """A process that could not ask must not hide what another knows."""
+        store.flush(batch(1, writer="a"))
+        other.flush(batch(1, writer="b", epoch=replace(EPOCH, shares={"1": 0.5})))
+        store.flush(batch(2, writer="a"))
+        assert _read(store).shares == {("e1", "1"): 0.5}
+
+    def test_few_subjects_are_all_counted(self, store: Store) -> None:
+        """And it is said which share of them is."""
+        store.flush(batch(subjects={key(): {1, 2}}))
+        assert _read(store).sampled == 1.0
+
     def test_all_processes_have_one_secret(self, store: Store, other: Store) -> None:
         """A receipt is read by another process than signed it."""
         assert len(store.secret()) == 32
         assert store.secret() == other.secret()
+
+
+def histogram(*values: float) -> Histogram:
+    """Return a histogram of these values."""
+    made = Histogram()
+    for value in values:
+        made.add(value)
+    return made
 
 
 def _read(store: Store) -> Evidence:
@@ -216,8 +299,6 @@ def _late(clock: FakeClock, metric: str, *, value: float) -> LateOutcome:
         decision_id="0123456789abcdef",
         metric=metric,
         expires_at=clock.now().timestamp() + AN_HOUR_S,
-        keys=(key(metric),),
-        bucket=7,
-        value=value,
+        entries=((key(metric), Entry(metric, 0, value, counts=value != 0)),),
         subject=42,
     )

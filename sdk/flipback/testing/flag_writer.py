@@ -83,6 +83,18 @@ class FlagWriterContract:
         _ramp(bench, 12_345)
         assert bench.writer.read(bench.ref).split == _split(bench, 12_345)
 
+    def test_an_evaluation_names_the_rule_whose_split_is_told(
+        self, bench: FlagWriterBench, client: OpenFeatureClient
+    ) -> None:
+        """Else nobody could say whether subjects are split as was set."""
+        state = bench.writer.read(bench.ref)
+        if not state.splits:
+            pytest.skip("this service does not tell splits by rule")
+        user = EvaluationContext(USERS[0])
+        rule = client.get_string_details(bench.ref.key, "", user).flag_metadata["rule"]
+        assert state.splits[str(rule)] == state.split
+        assert all(sum(split.values()) == SCALE for split in state.splits.values())
+
     def test_a_ramp_reaches_the_share_that_it_names(
         self, bench: FlagWriterBench, client: OpenFeatureClient
     ) -> None:

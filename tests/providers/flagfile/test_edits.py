@@ -201,3 +201,39 @@ def test_a_variant_that_may_come_back_is_not_called_out(
 ) -> None:
     with pytest.raises(FlagWriteError, match=problem):
         _edits.without(flag(targeting), "v2", stand_in="v1", evaluators=EVALUATORS)
+
+
+def test_every_split_is_told_by_the_rule_that_evaluations_name() -> None:
+    targeting: Json = {
+        "if": [
+            {"==": [{"var": "plan"}, "free"]},
+            {"fractional": [["v1", 1], ["v2", 1]]},
+            {"==": [{"var": "plan"}, "pro"]},
+            "v2",
+            {"$ref": "everybody"},
+        ]
+    }
+    shared: JsonObject = {
+        "everybody": {"fractional": [["v1", 90], ["v2", 10], ["v1", 100]]}
+    }
+    assert _edits.splits_of(flag(targeting), shared) == {
+        "1": {"v1": 50_000, "v2": 50_000},
+        "default": {"v1": 95_000, "v2": 5_000},
+    }
+
+
+@pytest.mark.parametrize(
+    "targeting",
+    [
+        {},
+        None,
+        "v1",
+        {"fractional": [["v1", 100]]},
+        {"fractional": [["v1", 100], ["v2", 0]]},
+        {"fractional": ["a constant", ["v1", 50], ["v2", 50]]},
+        {"fractional": [["v1", {"var": "weight"}], ["v2", 50]]},
+        {"fractional": [[{"if": [{"var": "a"}, "v1", "v2"]}, 50], ["v2", 50]]},
+    ],
+)
+def test_what_has_no_share_of_its_own_tells_none(targeting: Json) -> None:
+    assert _edits.splits_of({"targeting": targeting}, {}) == {}

@@ -3,10 +3,11 @@ import threading
 from dataclasses import replace
 
 import pytest
+from openfeature.evaluation_context import EvaluationContext
 from typing_extensions import override
 
 from apps import App, operator
-from flipback import Reason
+from flipback import Reason, Route, Router, record
 from flipback.app import Operator
 from flipback.app._assembly import lay_ground
 from flipback.app._operator import _is_alive
@@ -214,6 +215,35 @@ def test_a_guarded_metric_that_is_never_recorded_is_told(
         (status,) = person.status()
     assert status.exposures >= 100
     assert status.unobserved == ("resolved",)
+
+
+def test_a_component_that_was_never_recorded_is_told_and_a_delayed_metric_is_known(
+    project: CreateProject,
+) -> None:
+    rails = [
+        {"metric": metric, "fails_on": "decrease", "tolerance": 0.1}
+        for metric in ("rate", "kept")
+    ]
+    table = {
+        "rate": {"numerator": "clicks", "denominator": "views"},
+        "kept": {"matures_after": "2h"},
+    }
+    folder = project(plan={"guardrails": rails, "metrics": table})
+    router = Router.from_config(folder.config)
+    route: Route[[], None] = router.route(ROUTE)
+
+    def serve() -> None:
+        for metric in ("views", "kept"):
+            record(metric, 1)
+
+    for name in ("v1", "v2"):
+        route.variant(name, version="1")(serve)
+    with router:
+        for number in range(300):
+            route.call(EvaluationContext(f"user-{number}"))
+    with operator(folder) as person:
+        (status,) = person.status()
+    assert status.unobserved == ("clicks",)
 
 
 def test_a_release_reads_what_the_flag_offers_now(project: CreateProject) -> None:

@@ -3,7 +3,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from flipback.assignment import EVERYBODY, Assignment, Reason, Role
-from flipback.control import Flusher, SystemClock
+from flipback.control import Flusher, Shares, SystemClock
 from flipback.exposure import EXPOSURE, Epoch
 from flipback.routing import Faults, Recorder
 from projects import ROUTE, Project
@@ -21,9 +21,13 @@ class Process:
         self.store = control.ground.store
         self.faults = Faults()
         self.recorder = Recorder(
-            writer=writer, plans=control.ground.plans, due=lambda _: None
+            writer=writer,
+            plans=control.ground.plans,
+            due=lambda _: None,
+            clock=SystemClock(),
         )
-        self.flusher = Flusher(self.recorder, self.store, self.faults)
+        shares = Shares({}, None, self.faults)
+        self.flusher = Flusher(self.recorder, self.store, self.faults, shares)
 
     def expose(self, times: int) -> None:
         self.recorder.opened(EPOCH)

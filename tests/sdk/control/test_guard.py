@@ -1,24 +1,29 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
+from typing_extensions import override
 
 from apps import App, exposures, operator
 from flipback import Reason, Verdict
-from flipback.analysis import analyze
+from flipback.analysis import analyze, describe
 from flipback.control import (
     EVALUATOR,
+    UNTRUSTED,
     Delivered,
     Flusher,
     GuardrailEvaluator,
     KillReport,
+    Shares,
     SystemClock,
     culprits,
-    describe,
 )
 from flipback.errors import StoreError
 from flipback.exposure import Evidence
+from flipback.histogram import Thresholds
 from flipback.routing import Faults, Recorder
+from flipback.verdict import Action
 from projects import FLAG, ROUTE, CreateProject, Project
 from troubles import Control, InterruptedStore
 
@@ -28,8 +33,11 @@ Build = Callable[..., Control]
 
 def guard_of(control: Control) -> GuardrailEvaluator:
     ground = control.ground
-    recorder = Recorder(writer="w", plans=ground.plans, due=lambda _: None)
-    flusher = Flusher(recorder, ground.store, Faults())
+    recorder = Recorder(
+        writer="w", plans=ground.plans, due=lambda _: None, clock=ground.clock
+    )
+    shares = Shares(ground.plans, ground.writer, Faults())
+    flusher = Flusher(recorder, ground.store, Faults(), shares)
     return GuardrailEvaluator(ground, control.switch, flusher, {})
 
 
@@ -145,6 +153,54 @@ def test_a_store_that_cannot_be_read_decides_nothing(
         guard.look()
     guard.watch()
     assert "no look at the evidence: the store is down" in process.faults
+
+
+def test_percentiles_that_cannot_be_frozen_stop_no_look(
+    project: CreateProject,
+) -> None:
+    class Unfreezable(InterruptedStore):
+        @override
+        def freeze(
+            self, route: str, comparison: str, thresholds: Thresholds
+        ) -> Thresholds:
+            raise StoreError("nothing freezes here")
+
+    guardrail = {"metric": "latency_s", "fails_on": "increase", "tolerance": 0.1}
+    folder = project(plan={"guardrails": [guardrail]})
+    with App(folder, fails=False) as app:
+        app.serve(10)
+        app.router.flush()
+        ground = app.router.guard._ground  # noqa: SLF001 - no other way in
+        store = Unfreezable(folder.store, SystemClock())
+        object.__setattr__(ground, "store", store)
+        (look,) = app.router.guard.look()
+        app.router.guard.catch_up()
+        assert look.kill is None
+        assert "percentiles not frozen" in app.said
+    store.close()
+
+
+def test_data_that_cannot_be_trusted_kills_nothing_and_is_said_once(
+    project: CreateProject, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = project(split={"v1": 90, "v2": 10})
+    with App(folder, fails=True) as app:
+        app.serve(1)
+        misread(app)
+        app.serve(600)
+        looks = [*app.router.guard.look(), *app.router.guard.look()]
+        assert [look.analysis.action for look in looks] == [Action.FREEZE] * 2
+        assert [look.kill for look in looks] == [None, None]
+        assert app.open
+        assert app.router.faults()[ROUTE, UNTRUSTED] == 2
+    assert caplog.text.count(UNTRUSTED) == 1
+
+
+def misread(app: App) -> None:
+    """Let the store have another share than the flag file gives out."""
+    recorder = app.router._assembly.recorder  # noqa: SLF001 - no other way in
+    for epoch in tuple(recorder._epochs.values()):  # noqa: SLF001 - likewise
+        recorder.opened(replace(epoch, flag_version="", shares={"default": 0.5}))
 
 
 def test_a_watch_in_the_background_rolls_back_by_itself(

@@ -7,6 +7,7 @@ from typing_extensions import override
 from flipback.assignment import Reason
 from flipback.control import Delivered, KillSwitch, SystemClock
 from flipback.control._force import ForcedControl
+from flipback.histogram import Threshold
 from flipback.latch import Latch
 from flipback.ports import EntryKind
 from projects import ROUTE, Project
@@ -396,3 +397,17 @@ def test_a_forked_switch_works_while_the_parent_holds_its_locks(
     process.switch.refresh()
     process.switch.after_fork()
     assert process.switch.kill(ROUTE, intent=INTENT).complete
+
+
+def test_frozen_percentiles_outlast_refreshes_and_kills(control: Build) -> None:
+    process = control()
+    frozen = {"latency_s": Threshold(tail=1.0, cap=2.0)}
+    process.switch.refresh()
+    process.switch.freeze(ROUTE, frozen)
+    standing = process.switch.switches[ROUTE].standing
+    process.switch.freeze(ROUTE, dict(frozen))
+    process.switch.refresh()
+    assert process.switch.switches[ROUTE].standing is standing
+    process.switch.kill(ROUTE, intent=INTENT)
+    after = process.switch.switches[ROUTE].standing
+    assert (after.thresholds, after.override) == (frozen, Reason.KILLED)

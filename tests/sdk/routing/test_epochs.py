@@ -8,6 +8,7 @@ import pytest
 
 from benches import USER, Bench, says
 from flipback.exposure import Epoch
+from flipback.histogram import Threshold
 from flipback.plan import RolloutPlan
 from flipback.routing import EpochBook, Standing
 from flipback.testing import FakeClock
@@ -16,6 +17,7 @@ from projects import PLAN
 
 Build = Callable[..., Bench]
 STANDING = Standing(override=None)
+FROZEN = {"latency_s": Threshold(tail=1.1, cap=2.0)}
 
 
 def book(
@@ -49,9 +51,20 @@ def digest(standing: Standing = STANDING, flag: str = "7", **parts: object) -> s
         digest(versions=("c2", "n1")),
         digest(versions=("c1", "n2")),
         digest(alpha=0.01),
+        digest(Standing(override=None, thresholds=FROZEN)),
         digest(flag="", values={"a": "v1", "b": "v2"}),
     ],
-    ids=["attempt", "trip", "flag", "provider", "control", "candidate", "plan", "all"],
+    ids=[
+        "attempt",
+        "trip",
+        "flag",
+        "provider",
+        "control",
+        "candidate",
+        "plan",
+        "frozen",
+        "all",
+    ],
 )
 def test_each_ingredient_makes_another_epoch(other: str) -> None:
     assert other != digest()
@@ -74,6 +87,32 @@ def test_an_epoch_is_described_by_what_its_digest_is_of() -> None:
     assert found == epoch.digest
     assert found == hashlib.sha256(epoch.described.encode()).hexdigest()[:16]
     assert (epoch.route, epoch.attempt, epoch.trip) == ("support", 1, 0)
+
+
+def test_frozen_percentiles_are_in_the_epoch_exactly() -> None:
+    opened = list[Epoch]()
+    frozen = {"b": Threshold(0.1 + 0.2, 1.0), "a": Threshold(1.0, 2.0)}
+    book(opened=opened.append).digest(Standing(override=None, thresholds=frozen), "7")
+    (epoch,) = opened
+    assert epoch.described.endswith("; frozen a 1.0 2.0, b 0.30000000000000004 1.0")
+    assert (epoch.thresholds, epoch.flag_version) == (frozen, "7")
+
+
+def test_percentiles_that_are_frozen_alike_are_one_epoch() -> None:
+    epochs = book()
+    one, two = (
+        Standing(override=None, thresholds=dict(FROZEN.items())) for _ in range(2)
+    )
+    first = epochs.digest(one, "7")
+    assert first == epochs.digest(two, "7") == digest(one)
+    assert epochs.digest(STANDING, "7") == digest()
+    assert epochs.digest(one, "7") == first
+
+
+def test_a_flag_without_a_version_has_none_in_its_epoch() -> None:
+    opened = list[Epoch]()
+    book(opened=opened.append).digest(STANDING, None)
+    assert opened[0].flag_version == ""
 
 
 def test_an_epoch_is_opened_once() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from benches import USER, Bench
 from flipback.assignment import Reason
-from flipback.exposure import LateOutcome
+from flipback.exposure import Entry, LateOutcome
 from flipback.routing import Standing, Ticket, _recorder
 
 
@@ -18,25 +18,20 @@ def late(bench: Bench, ticket: Ticket) -> str:
 
 def test_a_late_outcome_is_booked_where_its_decision_was(bench: Bench) -> None:
     ticket = ticket_of(bench)
-    made = LateOutcome.of(ticket, "resolved", 0.5, expires_at=7.0, is_event=True)
-    assert (made.decision_id, made.metric, made.value, made.expires_at) == (
+    entry = Entry("resolved@2592000", 3, 0.5, counts=True)
+    made = LateOutcome.of(ticket, "resolved", [entry], expires_at=7.0)
+    assert (made.decision_id, made.metric, made.expires_at, made.subject) == (
         ticket.decision_id,
         "resolved",
-        0.5,
         7.0,
+        ticket.subject,
     )
-    assert [key.cohort for key in made.keys] == ["", "plan=enterprise"]
-    assert {key._replace(cohort="") for key in made.keys} == {
-        ("support", 1, ticket.epoch, "all", 0, "resolved", "", "v2")
-    }
-    assert made.bucket == ticket.subject % 64
-    assert made.subject == ticket.subject
-
-
-def test_a_late_outcome_that_is_no_event_counts_no_subject(bench: Bench) -> None:
-    ticket = ticket_of(bench)
-    made = LateOutcome.of(ticket, "resolved", 0.5, expires_at=7.0, is_event=False)
-    assert made.subject is None
+    where = ("support", 1, ticket.epoch, "all", 3, "resolved@2592000")
+    assert made.entries == (
+        ((*where, "", "v2"), entry),
+        ((*where, "plan=enterprise", "v2"), entry),
+    )
+    assert made.distributed is None
 
 
 def test_an_outcome_that_is_taken_has_no_problem(bench: Bench) -> None:

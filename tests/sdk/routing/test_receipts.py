@@ -1,6 +1,7 @@
+import json
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from datetime import datetime, timedelta
 
@@ -12,15 +13,25 @@ import flipback
 from benches import USER, Bench
 from flipback import Router
 from flipback.assignment import Role
+from flipback.booking import LATE
 from flipback.exposure import Evidence
-from flipback.routing import Keyring, Route
-from flipback.routing._receipt import LIFETIME
+from flipback.histogram import Threshold
+from flipback.routing import Keyring, Route, Standing
+from flipback.routing._receipt import LIFETIME, _encode
 from flipback.stores import SqliteStore
 from flipback.testing import FakeClock
 from projects import CreateProject, Project
 
 
 Build = Callable[..., Bench]
+FROZEN = {"latency_s": Threshold(tail=0.1, cap=1.25)}
+SLOW: Mapping[str, object] = {
+    "guardrails": [
+        {"metric": metric, "fails_on": "increase", "tolerance": 0.2}
+        for metric in ("error", "latency_s", "resolved", "kept")
+    ],
+    "metrics": {"kept": {"matures_after": "2h"}},
+}
 Support = Route[[], str | None]
 
 
@@ -67,6 +78,58 @@ def test_a_receipt_says_what_was_decided(bench: Bench) -> None:
     assert ticket.randomized
     assert ticket.settled == frozenset()
     assert ticket.expires_at == (bench.clock.now() + LIFETIME).timestamp()
+
+
+def test_a_receipt_brings_time_and_percentiles_of_what_may_still_come(
+    build: Build,
+) -> None:
+    bench = build(plan=SLOW)
+    bench.switch.standing = Standing(override=None, thresholds=FROZEN)
+    assignment = bench.route.decide(USER).assignment
+    for settled, brought in (
+        (frozenset[str](), FROZEN),
+        (frozenset({"latency_s"}), {}),
+    ):
+        ticket = bench.parts.keyring.open(bench.parts.receipt(assignment, settled))
+        assert (ticket.at, ticket.thresholds) == (
+            bench.clock.now().timestamp(),
+            brought,
+        )
+
+
+def test_a_plan_without_delays_pays_for_no_clock(bench: Bench) -> None:
+    decision = bench.route.decide(USER)
+    assert decision.assignment.at == 0.0
+    assert bench.parts.keyring.open(decision.expose()).at == 0.0
+
+
+def test_a_receipt_of_the_first_version_opens_and_its_delayed_outcomes_are_late(
+    build: Build,
+) -> None:
+    bench = build(plan=SLOW)
+    body = json.dumps(
+        [
+            "support",
+            "0123456789abcdef",
+            "v2",
+            "candidate",
+            "e1",
+            1,
+            "all",
+            True,
+            ["plan=free"],
+            42,
+            ["error"],
+            bench.clock.now().timestamp() + 60,
+        ]
+    ).encode()
+    keyring = bench.parts.keyring
+    receipt = f"fb1.{_encode(body)}.{_encode(keyring._mac(body))}"  # noqa: SLF001 - as the first version signed
+    ticket = keyring.open(receipt)
+    assert (ticket.at, ticket.thresholds, ticket.subject) == (0.0, {}, 42)
+    assert "it came after `matures_after`" in bench.parts.late(ticket, "kept", 1.0)
+    assert bench.parts.late(ticket, "resolved", 1.0) == ""
+    assert bench.drained().excluded == {LATE: 1}
 
 
 def test_a_receipt_is_text_for_a_header_and_names_no_user(bench: Bench) -> None:

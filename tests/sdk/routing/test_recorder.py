@@ -9,10 +9,14 @@ from openfeature.evaluation_context import EvaluationContext
 
 from benches import USER, Bench
 from flipback.assignment import Assignment, Reason, Role
-from flipback.exposure import Batch, Cell, CellKey, Epoch, LateOutcome
+from flipback.booking import LATE as TOO_LATE
+from flipback.booking import NOT_POSITIVE
+from flipback.exposure import Batch, Cell, CellKey, Entry, Epoch, LateOutcome
+from flipback.histogram import Threshold
 from flipback.plan import RolloutPlan
 from flipback.routing import Recorder
 from flipback.routing import _recorder as module
+from flipback.testing import FakeClock
 from projects import PLAN, ROUTE
 
 
@@ -37,16 +41,19 @@ LATE = LateOutcome(
     decision_id="0",
     metric="resolved",
     expires_at=1.0,
-    keys=(CellKey(ROUTE, 1, "e", "all", 0, "resolved", "", "v2"),),
-    bucket=7,
-    value=1.0,
-    subject=None,
+    entries=(
+        (
+            CellKey(ROUTE, 1, "e", "all", 0, "resolved", "", "v2"),
+            Entry("resolved", 0, 1.0, counts=False),
+        ),
+    ),
+    subject=7,
 )
 
 
 def recorder(due: Callable[[int], None] = lambda _: None) -> Recorder:
     plans = {ROUTE: RolloutPlan.model_validate(PLAN)}
-    return Recorder(writer="w", plans=plans, due=due)
+    return Recorder(writer="w", plans=plans, due=due, clock=FakeClock())
 
 
 def drained(counted: Recorder) -> Batch:
@@ -139,6 +146,68 @@ def test_a_forked_child_starts_empty_under_its_own_name() -> None:
     counted.exclude(ROUTE, "static")
     batch = drained(counted)
     assert (batch.writer, batch.sequence) == ("child", 1)
+
+
+def measured(*metrics: str) -> Recorder:
+    rails = [{"metric": m, "fails_on": "increase", "tolerance": 0.1} for m in metrics]
+    table = {"kept": {"matures_after": "2h"}} if "kept" in metrics else {}
+    plan = RolloutPlan.model_validate({**PLAN, "guardrails": rails, "metrics": table})
+    return Recorder(
+        writer="w", plans={ROUTE: plan}, due=lambda _: None, clock=FakeClock()
+    )
+
+
+def test_values_of_control_alone_are_in_the_histograms() -> None:
+    counted = measured("latency_s", "kept")
+    for variant, role in (("v1", Role.CONTROL), ("v2", Role.CANDIDATE)):
+        given = ASSIGNMENT._replace(variant=variant, role=role)
+        counted.settle(ROUTE, given, {"latency_s": 0.5, "kept": 1.0})
+    ((key, histogram),) = drained(counted).histograms.items()
+    assert (key.metric, key.cohort, key.variant) == ("latency_s", "", "v1")
+    assert histogram.total_n == 1
+
+
+def test_a_metric_that_needs_no_percentiles_has_no_histogram() -> None:
+    counted = measured("error")
+    counted.settle(ROUTE, ASSIGNMENT._replace(variant="v1"), {"latency_s": 0.5})
+    assert drained(counted).histograms == {}
+
+
+def test_outcomes_are_measured_by_the_percentiles_of_their_epoch() -> None:
+    counted = measured("latency_s")
+    for digest, thresholds in (("e", {}), ("f", {"latency_s": Threshold(0.4, 1.0)})):
+        counted.opened(
+            Epoch(
+                digest=digest,
+                route=ROUTE,
+                attempt=1,
+                trip=0,
+                described="",
+                thresholds=thresholds,
+            )
+        )
+        given = ASSIGNMENT._replace(epoch=digest)
+        counted.settle(ROUTE, given, {"latency_s": 0.5})
+    tails = {k.epoch for k in drained(counted).cells if k.metric == "latency_s|tail"}
+    assert tails == {"f"}
+
+
+def test_a_delayed_exposure_is_booked_in_its_slice_and_at_once() -> None:
+    counted = measured("kept")
+    counted.expose(ROUTE, ASSIGNMENT._replace(at=7_200.0))
+    cells = drained(counted).cells
+    assert {(key.metric, key.slice) for key in cells} == {
+        ("exposure", 0),
+        ("exposure@7200", 2),
+    }
+
+
+def test_what_cannot_be_measured_is_counted_as_excluded() -> None:
+    counted = measured("latency_s", "kept")
+    counted.settle(ROUTE, ASSIGNMENT, {"latency_s": 0.0, "kept": 1.0})
+    batch = drained(counted)
+    assert batch.excluded == {(ROUTE, NOT_POSITIVE): 1, (ROUTE, TOO_LATE): 1}
+    assert {key.metric for key in batch.cells} == {"latency_s"}
 
 
 STEPS = st.sampled_from(["expose", "settle", "late", "exclude", "drain"])

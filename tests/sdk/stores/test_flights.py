@@ -14,6 +14,7 @@ from flipback.stores import _flights as module
 
 ROUTE = "support"
 PATH = "host-1-a.flights"
+AT = 1.7e9 + 0.5
 
 
 def assigned(decision: int, *, epoch: str = "e") -> Assignment:
@@ -32,6 +33,7 @@ def assigned(decision: int, *, epoch: str = "e") -> Assignment:
         cohorts=("plan=free", "country=DE"),
         subject=2**64 - 1,
         decision_id=f"{decision:016x}",
+        at=AT,
     )
 
 
@@ -63,6 +65,7 @@ def test_a_call_in_flight_when_its_process_dies_is_found_with_all_it_needs(
             cohorts=("plan=free", "country=DE"),
             subject=2**64 - 1,
             decision_id="0000000000000005",
+            at=1.7e9,
         ),
     )
 
@@ -157,7 +160,8 @@ def test_a_mark_of_a_group_that_is_not_there_is_left_out(
 ) -> None:
     flights.enter(ROUTE, assigned(1, epoch="first"))
     flights.enter(ROUTE, assigned(2, epoch="second"))
-    mark = (1).to_bytes(8, "little") + b"\xff" * 8
+    at = int(AT).to_bytes(4, "little")
+    mark = (1).to_bytes(4, "little") + at + b"\xff" * 8
     assert garbled(flights, tmp_path, mark, b"\xff" * 16) == ["second"]
 
 

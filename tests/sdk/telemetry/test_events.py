@@ -59,6 +59,21 @@ def written(
     return [(record.event_name, dict(record.attributes or {})) for record in records]
 
 
+def test_data_that_cannot_be_trusted_is_an_event_always(
+    logged: InMemoryLogRecordExporter,
+) -> None:
+    EventLog(TelemetrySettings()).freeze("support", "the split is not as set")
+    assert written(logged) == [
+        (
+            "flipback.freeze",
+            {
+                "flipback.route": "support",
+                "flipback.reason": "the split is not as set",
+            },
+        )
+    ]
+
+
 def test_by_default_calls_are_no_events(
     build: Build, logged: InMemoryLogRecordExporter
 ) -> None:

@@ -1,4 +1,4 @@
-"""The command line: `flipback check | status | kill | release`."""
+"""The command line: `flipback check | status | kill | release | power | replay`."""
 
 import os
 import sys

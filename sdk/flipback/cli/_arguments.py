@@ -4,9 +4,12 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from flipback.analysis import Baseline
+from flipback.assignment import Cohort
 from flipback.cli._exit import ExitCode
 from flipback.cli._shell import Shell
 from flipback.plan import PlanRejected, parse_duration
+from flipback.replay import Columns, Harm
 
 
 class Options(argparse.Namespace):
@@ -24,6 +27,19 @@ class Options(argparse.Namespace):
     actor: str
     wait: float
     trip: int
+    plan: str
+    log: str
+    columns: Columns | None
+    weight: float | None
+    every: int
+    aa: int | None
+    seed: int
+    inject: Harm | None
+    cohort: str
+    calls_per_day: float
+    calls_per_subject: float
+    baselines: list[tuple[str, Baseline]]
+    shares: list[tuple[Cohort, float]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ class ExitCode(IntEnum):
 
 MEANING = {
     ExitCode.OK: "done, and nothing is wrong",
-    ExitCode.MISTAKES: "the configuration, a plan or its flag has mistakes",
+    ExitCode.MISTAKES: "the configuration, a plan, its flag or a log has mistakes",
     ExitCode.USAGE: "an argument is wrong, or the configuration cannot be used",
     ExitCode.LOCAL_ONLY: "killed: control serves, but the flag service did not take it",
     ExitCode.NOT_DURABLE: "killed, but the ledger could not be written",

@@ -10,12 +10,14 @@ from flipback.cli._arguments import Command
 from flipback.cli._exit import MEANING
 from flipback.cli.check import CHECK
 from flipback.cli.kill import KILL
+from flipback.cli.power import POWER
 from flipback.cli.release import RELEASE
+from flipback.cli.replay import REPLAY
 from flipback.cli.status import STATUS
 
 
 COMMANDS: Mapping[str, Command] = {
-    command.name: command for command in (CHECK, STATUS, KILL, RELEASE)
+    command.name: command for command in (CHECK, STATUS, KILL, RELEASE, POWER, REPLAY)
 }
 _CONFIG = "path of flipback.toml; else FLIPBACK_CONFIG, else the working directory"
 _JSON = "print JSON, for machines"

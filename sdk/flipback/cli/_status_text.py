@@ -1,32 +1,21 @@
 """A route's status for people."""
 
-import math
 import shlex
 from collections.abc import Iterator, Sequence
 
-from flipback.analysis import Analysis
+from flipback.analysis import Analysis, describe, explain
 from flipback.app import RouteStatus
-from flipback.assignment import EVERYBODY, Reason
+from flipback.assignment import Reason
+from flipback.cli._findings import evidence_table, gate_lines, hope, short, users
 from flipback.cli._offer import offer
 from flipback.cli._shell import plain, release_command
-from flipback.control import culprits, describe
-from flipback.verdict import Finding, Interval, Verdict
+from flipback.control import culprits
+from flipback.verdict import Action, Finding, Verdict
 
 
-_COLUMNS = (
-    "metric",
-    "cohort",
-    "n control",
-    "n candidate",
-    "control",
-    "candidate",
-    "effect",
-    "interval of the difference",
-    "log E",
-    "verdict",
-)
 _RECORDED = "see whether the application records it under this name"
-_TEXT_COLUMNS = frozenset({"metric", "cohort", "verdict"})
+_EXPLAINED = 3
+"""Findings that are told in full; the table has all of them."""
 
 
 def status_text(route: RouteStatus) -> str:
@@ -35,9 +24,15 @@ def status_text(route: RouteStatus) -> str:
         [
             plain(_headline(route)),
             *(f"  {name:<10} {plain(text)}" for name, text in _facts(route)),
-            *(f"  {plain(line)}" for line in _table(route.analysis)),
+            *(f"  {plain(line)}" for line in _table(route)),
+            *(f"  {plain(line)}" for line in _explained(route.analysis)),
         ]
     )
+
+
+def _table(route: RouteStatus) -> Sequence[str]:
+    analysis = route.analysis
+    return [] if analysis is None else evidence_table(analysis, route.gate)
 
 
 def _headline(route: RouteStatus) -> str:
@@ -46,6 +41,7 @@ def _headline(route: RouteStatus) -> str:
 
 
 def _facts(route: RouteStatus) -> Iterator[tuple[str, str]]:
+    yield from _distrust(route.analysis)
     yield "offered", _offered(route)
     yield "served", _served(route)
     yield from _latch(route)
@@ -56,6 +52,17 @@ def _facts(route: RouteStatus) -> Iterator[tuple[str, str]]:
         yield "problem", problem
     yield from _evidence(route.analysis)
     yield from _gaps(route)
+    yield from _gate(route)
+
+
+def _distrust(analysis: Analysis | None) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with the data, which comes before all that rests on it."""
+    if analysis is None:
+        return
+    for why in analysis.frozen:
+        yield "FROZEN", f"{why}; nothing moves, not even back"
+    for why in analysis.faults:
+        yield "FAULT", f"{why}; no stage is left while this is so"
 
 
 def _offered(route: RouteStatus) -> str:
@@ -109,12 +116,52 @@ def _evidence(analysis: Analysis | None) -> Iterator[tuple[str, str]]:
     if analysis is None:
         yield "evidence", "cannot be read"
         return
-    total, threshold = _short(analysis.log_g), _short(analysis.log_threshold)
+    total, threshold = short(analysis.log_g), short(analysis.log_threshold)
     yield "evidence", f"{analysis.verdict}; log E {total}, rolls back at {threshold}"
+    yield "action", _action(analysis)
+    if said := users(analysis):
+        yield "users", said
     yield from _alarms(analysis)
+    if analysis.hypothesis is not None:
+        yield "hypothesis", hope(analysis.hypothesis)
     if analysis.excluded:
         counts = ", ".join(f"{n} {why}" for why, n in analysis.excluded.items())
         yield "excluded", counts
+
+
+def _action(analysis: Analysis) -> str:
+    match analysis.action:
+        case Action.ROLL_BACK if analysis.cohorts:
+            return (
+                f"{Action.ROLL_BACK}: the harm is that of {', '.join(analysis.cohorts)}"
+                " alone, and everybody is rolled back"
+            )
+        case Action.PAUSE:
+            return f"{Action.PAUSE}: people must look, the split stays as it is"
+        case Action.FREEZE:
+            return f"{Action.FREEZE}: the data cannot be trusted"
+        case action:
+            return action
+
+
+def _gate(route: RouteStatus) -> Iterator[tuple[str, str]]:
+    if route.gate is not None and route.analysis is not None:
+        for line in gate_lines(route.gate, route.analysis):
+            yield "gate", line
+
+
+def _explained(analysis: Analysis | None) -> Iterator[str]:
+    """Yield all that is known of the findings that ask most loudly for something."""
+    if analysis is None:
+        return
+    blamed = culprits(analysis) if analysis.verdict is Verdict.FAIL else ()
+    named = dict.fromkeys([*blamed, *analysis.paused])
+    for finding in sorted(named, key=_log_e, reverse=True)[:_EXPLAINED]:
+        yield from explain(finding).splitlines()
+
+
+def _log_e(finding: Finding) -> float:
+    return finding.log_e
 
 
 def _gaps(route: RouteStatus) -> Iterator[tuple[str, str]]:
@@ -136,55 +183,3 @@ def _alarms(analysis: Analysis) -> Iterator[tuple[str, str]]:
         yield "pause", f"should pause: {describe(finding)}"
     for finding in analysis.warned:
         yield "warning", describe(finding)
-
-
-def _table(analysis: Analysis | None) -> Sequence[str]:
-    """Return the evidence as aligned columns; nothing where there are no findings."""
-    if analysis is None or not analysis.findings:
-        return []
-    failed = analysis.verdict is Verdict.FAIL
-    blamed = culprits(analysis) if failed else ()
-    rows = [
-        _COLUMNS,
-        *(_row(finding, blamed=finding in blamed) for finding in analysis.findings),
-    ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [_line(row, widths) for row in rows]
-
-
-def _line(row: Sequence[str], widths: Sequence[int]) -> str:
-    cells = zip(_COLUMNS, row, widths, strict=True)
-    return "  ".join(
-        text.ljust(width) if name in _TEXT_COLUMNS else text.rjust(width)
-        for name, text, width in cells
-    ).rstrip()
-
-
-def _row(finding: Finding, *, blamed: bool) -> Sequence[str]:
-    effect = finding.relative_effect
-    verdict = f"{Verdict.FAIL} (blamed)" if blamed else finding.verdict
-    note = f": {finding.note}" if finding.note else ""
-    return (
-        finding.metric,
-        "(everybody)" if finding.cohort == EVERYBODY else finding.cohort,
-        str(finding.control_n),
-        str(finding.candidate_n),
-        _short(finding.control_value),
-        _short(finding.candidate_value),
-        "-" if effect is None else f"{effect:+.1%}",
-        _interval(finding.interval),
-        _short(finding.log_e),
-        f"{verdict}{note}",
-    )
-
-
-def _interval(interval: Interval | None) -> str:
-    if interval is None:
-        return "-"
-    return f"{_short(interval.low)} .. {_short(interval.high)}"
-
-
-def _short(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4g}" if math.isfinite(value) else f"{value:+}"

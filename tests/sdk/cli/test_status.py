@@ -19,12 +19,31 @@ def test_a_route_says_what_is_offered_and_served(project: Project) -> None:
         "  served     as offered",
         "  processes  none is running",
     ]
-    assert lines[5].split()[:2] == ["metric", "cohort"]
-    assert [line.split()[:2] for line in lines[6:]] == [
+    assert lines[5:8] == [
+        "  action     hold",
+        "  users      (everybody) 0 / 0, plan=free 0 / 0, plan=enterprise 0 / 0",
+        "  gate       from 50 % to 100 %: holds; harm ruled out by 0 of 3 findings",
+    ]
+    table = next(n for n, line in enumerate(lines) if line.split()[0] == "metric")
+    assert [line.split()[:2] for line in lines[table + 1 :]] == [
         ["error", "(everybody)"],
         ["error", "plan=free"],
         ["error", "plan=enterprise"],
     ]
+
+
+def test_the_gate_of_a_killed_route_is_not_asked(project: Project) -> None:
+    kill(project)
+    assert "\n  gate  " not in project.run("status").out
+    (route,) = project.run("status", "--json").json()["routes"]
+    assert route["gate"] is None
+
+
+def test_machines_are_told_the_gate_of_the_split_in_force(project: Project) -> None:
+    (route,) = project.run("status", "--json").json()["routes"]
+    assert route["gate"]["weight"] == 50.0
+    assert route["gate"]["next_weight"] == 100.0
+    assert route["gate"]["verdict"] == "inconclusive"
 
 
 def test_a_killed_route_says_who_why_and_how_to_release_it(project: Project) -> None:
@@ -75,7 +94,9 @@ def test_a_mapped_flag_is_told_in_the_words_of_the_plan(project: Project) -> Non
     project.flag("summarizer-model", off=False, on=True)
     plan = project.root / "rollouts" / "summarizer.toml"
     plan.write_text(f'values = {{ true = "v2", false = "v1" }}\n{plan.read_text()}')
-    assert "offered    v1 (off) 50 %, v2 (on) 50 %\n" in project.run("status").out
+    said = project.run("status").out
+    assert "offered    v1 (off) 50 %, v2 (on) 50 %\n" in said
+    assert "gate       from 50 % to 100 %: holds" in said
 
 
 def test_what_cannot_be_read_is_told(project: Project) -> None:

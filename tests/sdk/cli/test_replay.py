@@ -1,0 +1,222 @@
+import gzip
+import io
+import json
+import re
+from types import SimpleNamespace
+
+import pytest
+
+from flipback.cli import ExitCode
+from logs import PLAN, as_lines, traffic
+from projects import as_toml
+from shells import Project, Said
+
+
+@pytest.fixture
+def shell(project: Project) -> Project:
+    """Return a shell without any configuration: a replay needs none."""
+    (project.root / "flipback.toml").unlink()
+    project.write("plan.toml", as_toml(PLAN))
+    return project
+
+
+def replay(shell: Project, *argv: str, log: str = "log.jsonl") -> Said:
+    return shell.run("replay", log, "--plan", "plan.toml", *argv)
+
+
+def test_a_roll_back_says_where_why_and_what_it_rests_on(shell: Project) -> None:
+    shell.write("log.jsonl", as_lines(traffic(3_000, harm=0.5)))
+    said = replay(shell)
+    assert said.code == ExitCode.OK
+    assert said.err == ""
+    head, *lines = said.out.splitlines()
+    assert head.startswith("roll back: at line ")
+    assert " of log.jsonl, 2026-01-01 " in head
+    assert lines[0].startswith("  because    resolved, cohort plan=enterprise: harm is")
+    assert "of them in plan=enterprise" in said.out
+    assert "the log was not read further" in said.out
+    assert any(line.split()[:2] == ["resolved", "plan=free"] for line in lines)
+
+
+def test_a_hold_says_what_the_gate_still_needs(shell: Project) -> None:
+    shell.write("log.jsonl", as_lines(traffic(400)))
+    said = replay(shell).out
+    assert said.startswith("hold: no harm is proven until the end, line 400 of ")
+    assert re.search(r"gate +from 50 % to \d+ %: holds; harm ruled out by \d+ of", said)
+    assert re.search(r"\d more +inconclusive", said)
+
+
+def test_data_that_cannot_be_trusted_is_told_first(shell: Project) -> None:
+    rows = [{**row, "weight": 5} for row in traffic(600)]
+    shell.write("log.jsonl", as_lines(rows))
+    said = replay(shell).out
+    assert said.startswith("hold: the data cannot be trusted at the end, line 600 of ")
+    assert said.count("the split is not as set") == 1
+
+
+def test_machines_get_all_of_it(shell: Project) -> None:
+    shell.write("log.jsonl", as_lines(traffic(3_000, harm=0.5)))
+    told = replay(shell, "--json").json()
+    assert told["verdict"] == "roll back"
+    assert told["finding"]["cohort"] == "plan=enterprise"
+    assert told["exposures"]["candidate_by_cohort"]["plan=enterprise"] > 0
+    assert told["line"] == told["rows"]["read"]
+    assert told["gate"] is None
+    assert len(told["analysis"]["findings"]) == 6
+
+
+def test_machines_get_the_gate_of_a_hold(shell: Project) -> None:
+    shell.write("log.jsonl", as_lines(traffic(400)))
+    told = replay(shell, "--json").json()
+    assert told["verdict"] == "hold"
+    assert told["finding"] is None
+    assert len(told["gate"]["findings"]) == 6
+
+
+def test_standard_input_and_archives_are_read(
+    shell: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = as_lines(traffic(300)).encode()
+    (shell.root / "log.gz").write_bytes(gzip.compress(text))
+    of_archive = replay(shell, "--json", log="log.gz").json()
+    for stdin in (text, gzip.compress(text)):
+        buffered = io.BufferedReader(io.BytesIO(stdin))
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=buffered))
+        assert replay(shell, "--json", log="-").json() == of_archive
+
+
+def test_standard_input_may_be_read_many_times(
+    shell: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = as_lines(traffic(60)).encode()
+    buffered = io.BufferedReader(io.BytesIO(text))
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=buffered))
+    told = replay(shell, "--aa", "25", "--json", log="-").json()
+    assert told["runs"] == 25
+    assert told["rows"]["read"] == 60
+
+
+def test_a_csv_is_mapped(shell: Project) -> None:
+    shell.write("log.csv", "at,user,model,failed\n1,a,v1,0\n2,b,v2,1\n")
+    columns = "t=at,subject=user,variant=model,metric.error=failed"
+    told = replay(shell, "--columns", columns, "--json", log="log.csv").json()
+    assert told["rows"]["exposures"] == 2
+    assert told["rows"]["unseen_metrics"] == ["resolved"]
+
+
+def test_what_is_wrong_in_a_log_is_told_with_its_first_line(shell: Project) -> None:
+    rows = traffic(60)
+    rows[7]["variant"] = "V2"
+    rows[9]["metrics"] = {"eror": 1}
+    shell.write("log.jsonl", as_lines(rows) + '{"half')
+    said = replay(shell).out
+    assert (
+        "left out: a variant that is neither control nor candidate of the plan (V2), "
+        "once, first at line 8; it is not compared; did you mean `v2`?" in said
+    )
+    assert (
+        "a metric that the plan does not know (eror), once, first at line 10; it is "
+        "ignored; did you mean `error`?" in said
+    )
+    assert "the last line is half-written, once, first at line 61" in said
+    assert "61 read: 59 exposures and 0 later outcomes used, 2 left out" in said
+
+
+def test_a_metric_that_never_comes_is_told_loudly(shell: Project) -> None:
+    rows = [{**row, "metrics": {"error": 0}} for row in traffic(60)]
+    shell.write("log.jsonl", as_lines(rows))
+    assert "NO ROW HAS THE METRIC 'resolved'" in replay(shell).out
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_log_that_cannot_be_used_is_a_mistake(shell: Project, as_json: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    shell.write("log.jsonl", "no log at all\n")
+    said = replay(shell, *["--json"] * as_json)
+    assert said.code == ExitCode.MISTAKES
+    assert said.err.startswith("flipback: log.jsonl:1: no row, as 1 of 1 rows")
+    assert not as_json or json.loads(said.out)["exit"] == 1
+
+
+@pytest.mark.parametrize("log", [".", "nowhere.jsonl"])
+def test_a_path_that_is_no_log_is_a_mistake(shell: Project, log: str) -> None:
+    said = replay(shell, log=log)
+    assert said.code == ExitCode.MISTAKES
+    assert said.err.startswith(f"flipback: {log}: ")
+
+
+def test_every_mistake_in_the_plan_is_named(shell: Project) -> None:
+    shell.write("log.jsonl", as_lines(traffic(3)))
+    shell.write("plan.toml", as_toml({**PLAN, "candidate": "v1", "wait": 3}))
+    said = replay(shell)
+    assert said.code == ExitCode.MISTAKES
+    assert "plan.toml: candidate: " in said.err
+    assert "plan.toml: wait: unknown key" in said.err
+
+
+def test_false_roll_backs_are_counted(shell: Project) -> None:
+    shell.write("log.jsonl", as_lines(traffic(300, harm=0.5)))
+    said = replay(shell, "--aa", "5", "--seed", "3")
+    assert said.out.startswith("false roll backs: ")
+    assert "% of 5 runs of log.jsonl with exchanged arms, 95 % interval " in said.out
+    told = replay(shell, "--aa", "5", "--seed", "3", "--json").json()
+    assert (told["runs"], told["seed"], told["alpha"]) == (5, 3, 0.05)
+    assert told["interval"][0] <= told["rate"] <= told["interval"][1]
+
+
+def test_harm_that_is_injected_is_caught_and_set_beside_what_power_says(
+    shell: Project,
+) -> None:
+    shell.write("log.jsonl", as_lines(traffic(3_000)))
+    argv = ["--inject", "resolved:-40%", "--cohort", "plan=enterprise"]
+    said = replay(shell, *argv)
+    assert "injected   resolved -40% for the candidate in plan=enterprise, caug" in (
+        said.out
+    )
+    assert "foretells about " in said.out
+    told = replay(shell, *argv, "--json").json()
+    assert told["injected"]["changed"] > 0
+    assert told["injected"]["foretold_candidate_exposures"] > 0
+    many = replay(shell, *argv, "--aa", "3").out
+    assert many.startswith("roll backs: 100.0% of 3 runs")
+    assert "caught     after " in many
+
+
+def test_harm_that_changes_nothing_is_told(shell: Project) -> None:
+    rows = [{**row, "metrics": {"error": 0, "resolved": 1}} for row in traffic(60)]
+    shell.write("log.jsonl", as_lines(rows))
+    said = replay(shell, "--inject", "error:+20%").out
+    assert "NOT caught; 0 values changed" in said
+    assert "nothing was changed" in said
+
+
+USAGE = [
+    (["--inject", "eror:+20%"], "no metric 'eror'; did you mean `error`?"),
+    (["--inject", "error:+1", "--cohort", "plan=fre"], "did you mean `plan=free`?"),
+    (["--cohort", "plan=free"], "nothing says how; add --inject"),
+    (["--inject", "error"], "'error' is no harm; write it as error:+20%"),
+    (["--inject", "error:-200%"], "nothing falls by more than 100%"),
+    (["--columns", "t"], "'t' is not FIELD=COLUMN"),
+    (["--columns", "when=t"], "'when' is no field"),
+    (["--weight", "0"], "no share between 0 and 100 percent"),
+    (["--weight", "half"], "'half' is no number"),
+    (["--aa", "0"], "'0' is no whole number from 1 on"),
+    (["--seed", "-1"], "is no whole number"),
+]
+
+
+@pytest.mark.parametrize(("argv", "says"), USAGE)
+def test_a_wrong_argument_is_told(shell: Project, argv: list[str], says: str) -> None:
+    shell.write("log.jsonl", as_lines(traffic(3)))
+    said = replay(shell, *argv)
+    assert said.code == ExitCode.USAGE
+    assert says in said.err
+
+
+def test_a_metric_that_is_made_of_others_is_not_injected(shell: Project) -> None:
+    ratio = {"precision": {"numerator": "hits", "denominator": "flagged"}}
+    guardrail = {"metric": "precision", "fails_on": "decrease", "tolerance": 0.1}
+    plan = {**PLAN, "metrics": ratio, "guardrails": [guardrail]}
+    shell.write("plan.toml", as_toml(plan))
+    said = replay(shell, "--inject", "precision:-20%")
+    assert said.code == ExitCode.USAGE
+    assert "made of others; name one of: hits, flagged" in said.err

@@ -3,41 +3,36 @@
 from flipback.analysis._analyze import Analysis, analyze
 from flipback.analysis._explain import as_json, describe, explain
 from flipback.analysis._gate import gate
+from flipback.analysis._gate_margin import (
+    ALL,
+    Side,
+    gate_margin,
+    next_weight_after,
+    opposite,
+    sides_of,
+)
+from flipback.analysis._means import BURN_IN
 from flipback.analysis._peaks import PeakKey
-from flipback.analysis._power import (
-    USUAL_DAYS,
-    Power,
-    Prospect,
-    StagePower,
-    power,
-)
-from flipback.analysis._power_question import NEVER_DAYS
-from flipback.analysis._power_remedies import Remedy
-from flipback.analysis._power_traffic import (
-    Baseline,
-    Traffic,
-    baseline_of,
-    baselines_wanted,
-)
+from flipback.analysis._weighed import smallest_harm
+from flipback.analysis._weights import Test, tests_of
 
 
 __all__ = [
-    "NEVER_DAYS",
-    "USUAL_DAYS",
+    "ALL",
+    "BURN_IN",
     "Analysis",
-    "Baseline",
     "PeakKey",
-    "Power",
-    "Prospect",
-    "Remedy",
-    "StagePower",
-    "Traffic",
+    "Side",
+    "Test",
     "analyze",
     "as_json",
-    "baseline_of",
-    "baselines_wanted",
     "describe",
     "explain",
     "gate",
-    "power",
+    "gate_margin",
+    "next_weight_after",
+    "opposite",
+    "sides_of",
+    "smallest_harm",
+    "tests_of",
 ]

@@ -21,12 +21,12 @@ from flipback.analysis._gate_margin import (
 )
 from flipback.analysis._gate_tests import Ruled, rule_out_side
 from flipback.analysis._gate_waits import Lack, lacking_subjects, waits_of
-from flipback.analysis._needs import least
 from flipback.analysis._strata import Strata, sort
 from flipback.analysis._weights import Test, tests_of
 from flipback.assignment import EVERYBODY, Cohort
 from flipback.exposure import Evidence
 from flipback.plan import OnFail, RolloutPlan, Undecided
+from flipback.stats import least
 from flipback.verdict import Finding, Gate, GateFinding, Verdict, combine
 
 

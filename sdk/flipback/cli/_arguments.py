@@ -4,11 +4,11 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from flipback.analysis import Baseline
 from flipback.assignment import Cohort
 from flipback.cli._exit import ExitCode
 from flipback.cli._shell import Shell
 from flipback.plan import PlanRejected, parse_duration
+from flipback.power import Baseline
 from flipback.replay import Columns, Harm
 
 

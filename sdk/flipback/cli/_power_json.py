@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from math import isfinite
 
-from flipback.analysis import NEVER_DAYS, Power, Prospect, Remedy, StagePower
 from flipback.cli._power_text import blind_sentence, sentence
 from flipback.plan import RolloutPlan
+from flipback.power import NEVER_DAYS, Power, Prospect, Remedy, StagePower
 
 
 def power_json(plan: RolloutPlan, found: Power) -> Mapping[str, object]:

@@ -4,7 +4,10 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from math import ceil, isfinite
 
-from flipback.analysis import (
+from flipback.assignment import EVERYBODY
+from flipback.cli._shell import plain
+from flipback.plan import MetricKind, RolloutPlan, Stage
+from flipback.power import (
     NEVER_DAYS,
     Baseline,
     Power,
@@ -15,9 +18,6 @@ from flipback.analysis import (
     baseline_of,
     baselines_wanted,
 )
-from flipback.assignment import EVERYBODY
-from flipback.cli._shell import plain
-from flipback.plan import MetricKind, RolloutPlan, Stage
 from flipback.signals import Measure
 
 

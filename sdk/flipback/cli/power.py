@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from math import isfinite
 
-from flipback.analysis import Baseline, Power, Traffic, baselines_wanted, power
 from flipback.cli._arguments import Command, Options
 from flipback.cli._exit import ExitCode
 from flipback.cli._plan_file import plan_in
@@ -15,6 +14,7 @@ from flipback.cli._power_text import power_text
 from flipback.cli._shell import Shell, say_json, warn
 from flipback.errors import Mistake
 from flipback.plan import MetricKind, RolloutPlan, nearest
+from flipback.power import Baseline, Power, Traffic, baselines_wanted, power
 
 
 _ROUNDING = 1e-9

@@ -2,11 +2,11 @@
 
 from math import isfinite, sqrt
 
-from flipback.analysis import Baseline, Traffic, power
 from flipback.assignment import EVERYBODY
 from flipback.booking import signals_of
 from flipback.exposure import Cell, Evidence
 from flipback.plan import FailsOn, Guardrail, MetricKind, RolloutPlan, Stage
+from flipback.power import Baseline, Traffic, power
 from flipback.replay._arms import Harm
 from flipback.replay._result import Ended
 from flipback.signals import Measure

@@ -9,6 +9,7 @@ Pure functions on the standard library's `math`.
 from flipback.stats._arm import MIN_CANDIDATE, MIN_CONTROL, Arm, Harm, Pair
 from flipback.stats._average import average, either
 from flipback.stats._design import design_effect
+from flipback.stats._least import least
 from flipback.stats._normal_mixture import half_width, normal_mixture
 from flipback.stats._one_sample import one_sample, split_ratio
 from flipback.stats._paired import MIN_PAIRS, Discordance, PairedArm, mcnemar
@@ -43,6 +44,7 @@ __all__ = [
     "design_effect",
     "either",
     "half_width",
+    "least",
     "mcnemar",
     "needed_info",
     "needed_subjects",

@@ -6,9 +6,10 @@ from statistics import median
 import pytest
 from tests.sdk.analysis._booked import Traffic, plan_of
 
-from flipback.analysis import Baseline, gate, power
-from flipback.analysis import Traffic as Daily
+from flipback.analysis import gate
 from flipback.plan import RolloutPlan
+from flipback.power import Baseline, power
+from flipback.power import Traffic as Daily
 from flipback.verdict import Verdict
 
 

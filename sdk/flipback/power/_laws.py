@@ -10,18 +10,15 @@ from dataclasses import dataclass
 from math import inf, log1p, sqrt
 from typing import Protocol
 
-from flipback.analysis._gate_margin import Side, opposite
-from flipback.analysis._means import BURN_IN
-from flipback.analysis._power_traffic import (
+from flipback.analysis import BURN_IN, Side, Test, opposite, smallest_harm
+from flipback.plan import MetricKind, RolloutPlan
+from flipback.power._traffic import (
     TAIL_RATE,
     Amount,
     Traffic,
     baseline_of,
     variance_of,
 )
-from flipback.analysis._weighed import smallest_harm
-from flipback.analysis._weights import Test
-from flipback.plan import MetricKind, RolloutPlan
 from flipback.signals import Measure
 from flipback.stats import (
     MIN_CONTROL,

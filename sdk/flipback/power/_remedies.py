@@ -4,12 +4,12 @@ from dataclasses import dataclass, replace
 from math import ceil, inf
 from typing import NamedTuple
 
-from flipback.analysis._needs import least
-from flipback.analysis._power_laws import Limit
-from flipback.analysis._power_question import NEVER_DAYS, Question
 from flipback.assignment import Cohort
 from flipback.plan import GateRule, Stage
+from flipback.power._laws import Limit
+from flipback.power._question import NEVER_DAYS, Question
 from flipback.signals import Measure
+from flipback.stats import least
 
 
 _HALF = 50.0

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from math import exp, inf
 from typing import NamedTuple
 
-from flipback.analysis._weights import Test
+from flipback.analysis import Test
 from flipback.assignment import Cohort
 from flipback.histogram import MIN_OBSERVATIONS
 from flipback.plan import ERROR, MetricKind, RolloutPlan, Stage

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.sdk.analysis._booked import plan_of
 
-from flipback.analysis import (
+from flipback.power import (
     NEVER_DAYS,
     Baseline,
     Power,

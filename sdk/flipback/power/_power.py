@@ -4,20 +4,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
 
-from flipback.analysis._gate_margin import ALL, next_weight_after
-from flipback.analysis._power_laws import law_of
-from flipback.analysis._power_question import NEVER_DAYS, Question
-from flipback.analysis._power_remedies import Held, Remedy, remedy
-from flipback.analysis._power_traffic import (
+from flipback.analysis import ALL, next_weight_after, tests_of
+from flipback.assignment import Cohort
+from flipback.plan import RolloutPlan, Stage
+from flipback.power._laws import law_of
+from flipback.power._question import NEVER_DAYS, Question
+from flipback.power._remedies import Held, Remedy, remedy
+from flipback.power._traffic import (
     DAY_S,
     Stretch,
     Traffic,
     flow_of,
     shares_of,
 )
-from flipback.analysis._weights import tests_of
-from flipback.assignment import Cohort
-from flipback.plan import RolloutPlan, Stage
 from flipback.signals import Measure
 
 

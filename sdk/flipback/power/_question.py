@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from functools import partial
 from math import inf, log
 
-from flipback.analysis._gate_margin import Side, gate_margin, sides_of
-from flipback.analysis._needs import least
-from flipback.analysis._power_laws import Law
-from flipback.analysis._power_traffic import (
+from flipback.analysis import Side, Test, gate_margin, sides_of, smallest_harm
+from flipback.plan import OnFail, RolloutPlan, Stage
+from flipback.power._laws import Law
+from flipback.power._traffic import (
     DAY_S,
     Amount,
     Flow,
@@ -16,11 +16,8 @@ from flipback.analysis._power_traffic import (
     matured,
     once_frozen,
 )
-from flipback.analysis._weighed import smallest_harm
-from flipback.analysis._weights import Test
-from flipback.plan import OnFail, RolloutPlan, Stage
 from flipback.signals import Measure
-from flipback.stats import Harm, needed_info, normal_mixture
+from flipback.stats import Harm, least, needed_info, normal_mixture
 
 
 NEVER_DAYS = 90

@@ -4,7 +4,7 @@ The same rules serve a running application and a log that is replayed, so that b
 come to the same sums.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import log
 from typing import NamedTuple, Self
 
@@ -45,16 +45,27 @@ class BookedPair(NamedTuple):
     candidate: tuple[Entry, ...]
 
 
+_Take = Callable[[float, Threshold | None], float | None]
+"""Returns the measure of a value; None where it has none."""
+
+
 class _Kept(NamedTuple):
-    """A signal, its name, and whether subjects of nonzero values are counted."""
+    """A signal, its name, and what is known of it before any value comes.
+
+    Attributes:
+        counts: Whether subjects of nonzero values are counted.
+        take: Takes its measure.
+    """
 
     signal: Signal
     name: str
     counts: bool
+    take: _Take
 
     @classmethod
     def of(cls, plan: RolloutPlan, signal: Signal) -> Self:
-        return cls(signal, signal.name, _counts_subjects(plan, signal))
+        counts = _counts_subjects(plan, signal)
+        return cls(signal, signal.name, counts, _TAKES[signal.measure])
 
 
 class Booking:
@@ -115,9 +126,9 @@ class Booking:
         entries: list[Entry] = []
         excluded: list[str] = []
         frozen = thresholds.get(metric) if thresholds else None
-        for signal, name, counts in self._kept.get(metric, ()):
+        for signal, name, counts, take in self._kept.get(metric, ()):
             piece = signal.slice_at(at) if self.needs_time else 0
-            taken = _taken(signal, value, frozen)
+            taken = take(value, frozen)
             if self.needs_time and signal.is_late(piece, now=now):
                 excluded.append(LATE)
             elif taken is not None:
@@ -139,11 +150,8 @@ class Booking:
         of_control: list[Entry] = []
         of_candidate: list[Entry] = []
         frozen = thresholds.get(metric)
-        for signal, _, _ in self._kept.get(metric, ()):
-            left, right = (
-                _taken(signal, control, frozen),
-                _taken(signal, candidate, frozen),
-            )
+        for signal, _, _, take in self._kept.get(metric, ()):
+            left, right = take(control, frozen), take(candidate, frozen)
             if left is None or right is None:
                 continue
             piece = signal.slice_at(at)
@@ -184,14 +192,25 @@ def _counts_subjects(plan: RolloutPlan, signal: Signal) -> bool:
     return event or signal.measure is Measure.TAIL
 
 
-def _taken(signal: Signal, value: float, frozen: Threshold | None) -> float | None:
-    """Return the measure of a value; None where it has none."""
-    match signal.measure:
-        case Measure.VALUE:
-            return value
-        case Measure.LOG:
-            return log(value) if value > 0 else None
-        case Measure.TAIL:
-            return None if frozen is None else float(value > frozen.tail)
-        case Measure.CAPPED:
-            return None if frozen is None else min(value, frozen.cap)
+def _itself(value: float, _: Threshold | None) -> float | None:
+    return value
+
+
+def _log(value: float, _: Threshold | None) -> float | None:
+    return log(value) if value > 0 else None
+
+
+def _exceeds(value: float, frozen: Threshold | None) -> float | None:
+    return None if frozen is None else float(value > frozen.tail)
+
+
+def _capped(value: float, frozen: Threshold | None) -> float | None:
+    return None if frozen is None else min(value, frozen.cap)
+
+
+_TAKES: Mapping[Measure, _Take] = {
+    Measure.VALUE: _itself,
+    Measure.LOG: _log,
+    Measure.TAIL: _exceeds,
+    Measure.CAPPED: _capped,
+}

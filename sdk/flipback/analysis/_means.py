@@ -199,9 +199,10 @@ def _lacking(means: Means, of_split: str, of_pairs: str) -> str:
 
 def _occupied(arms: Sequence[Arm]) -> int:
     """Return how many buckets have observations, counted up to what is needed."""
-    largest = max([BUCKETS - list(arm.bucket_n).count(0) for arm in arms], default=0)
-    if largest >= MIN_BUCKETS:
-        return largest
+    for arm in arms:
+        occupied = BUCKETS - list(arm.bucket_n).count(0)
+        if occupied >= MIN_BUCKETS:
+            return occupied
     buckets = zip(*[arm.bucket_n for arm in arms], strict=True)
     return sum([any(counts) for counts in buckets])
 
@@ -251,7 +252,7 @@ def _scored(test: Test, entered: Entered, plain: Score, harm: Harm) -> _Scored |
         paired=entered.paired,
         margin=margin,
         harm=harm,
-        least_deff=plain.deff,
+        deff=plain.deff,
     )
     return None if score is None else (score.score, score.info)
 

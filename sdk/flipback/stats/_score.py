@@ -82,6 +82,7 @@ def stratified_score(
     margin: float = 0.0,
     harm: Harm = 1,
     least_deff: float = 1.0,
+    deff: float | None = None,
 ) -> Score | None:
     """Return the evidence of harm beyond a relative margin, over all strata.
 
@@ -101,6 +102,8 @@ def stratified_score(
         harm: The direction that is harm.
         least_deff: Design effect below which none is believed; a cohort's is taken
             to be no smaller than the aggregate's.
+        deff: The design effect, where it is known: of the same strata without a
+            margin, which shifts their weights by next to nothing.
     """
     matched = [arm for arm in paired if arm.n >= MIN_PAIRS] if paired else ()
     factor = 1 + harm * margin * _sign_of_control(pairs, matched)
@@ -111,9 +114,9 @@ def stratified_score(
         return None
     info = sum([term.precision for term in terms])
     shares = [term.precision / info for term in terms]
-    if within:
+    if deff is None and within:
         deff = _mixed_deff(split, within, shares, factor, least=least_deff)
-    else:
+    elif deff is None:
         deff = design_effect(_spread(split, shares), least=least_deff)
     return Score(
         score=sum([term.psi * term.precision for term in terms]) / deff,

@@ -18,8 +18,9 @@ def plan_of(
     *guardrails: Mapping[str, object],
     segments: Iterable[str] = (),
     alpha: float = 0.05,
+    **keys: object,
 ) -> RolloutPlan:
-    """Return a plan with these guardrails and cohorts `segment=...`."""
+    """Return a plan with these guardrails, cohorts `segment=...` and other keys."""
     names = tuple(segments)
     return RolloutPlan.model_validate(
         {
@@ -31,6 +32,7 @@ def plan_of(
             "stages": [{"weight": 5}],
             "guardrails": list(guardrails),
             "alpha": alpha,
+            **keys,
         }
     )
 

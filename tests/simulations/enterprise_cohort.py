@@ -8,7 +8,6 @@ demo's own. The same looks are given to a z-test that does not know of repetitio
 """
 
 import importlib
-import multiprocessing
 import sys
 from array import array
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tests.simulations._race import over
+from tests.simulations._report import Options, Report
 
 from flipback.analysis import Analysis, analyze
 from flipback.assignment import EVERYBODY
@@ -37,7 +38,6 @@ COHORTS = (EVERYBODY, ENTERPRISE, "employer_size=smaller")
 ONE_SIDED_5_PERCENT = 1.6449
 LEAST_N = 30
 ENOUGH = 20
-PROCESSES = 2
 
 Counts = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -86,16 +86,17 @@ class Run:
     naive: bool
 
 
-def main(runs: int) -> str:
-    """Return the table of a fifth of the runs, since each replays 110,413 people."""
-    world, runs = build(), max(1, runs // 5)
-    context = multiprocessing.get_context("fork")
-    with context.Pool(PROCESSES) as pool:
-        rows = [
-            row(scenario, pool.map(partial(run, world, scenario), range(runs)))
-            for scenario in world.missed
-        ]
-    return "\n".join([*_HEAD, *rows])
+def main(options: Options) -> Report:
+    """Return the table of half of the runs, since each replays 110,413 people."""
+    world, runs = build(), options.times(0.5)
+    rows = [
+        row(
+            scenario,
+            over(partial(run, world, scenario), range(runs), jobs=options.jobs),
+        )
+        for scenario in world.missed
+    ]
+    return Report(text="\n".join([*_HEAD, *rows]))
 
 
 def build() -> World:

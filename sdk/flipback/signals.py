@@ -15,6 +15,11 @@ _SLICES_TO_MATURITY = 20
 _GRACE_S = 60
 
 
+def is_exposure(name: str) -> bool:
+    """Return whether cells of this name count exposures, at once or once matured."""
+    return name == EXPOSURE or name.startswith(f"{EXPOSURE}@")
+
+
 class Measure(StrEnum):
     """What is taken of each value before it is summed.
 

@@ -8,10 +8,12 @@ from flipback.booking import Booking
 from flipback.exposure import BUCKETS, EXPOSURE, Cell, CellKey, Entry, Evidence
 from flipback.histogram import Histogram, Thresholds
 from flipback.plan import RolloutPlan
+from flipback.signals import is_exposure
 
 
 MAX_SUBJECTS = 100_000
-"""Hashes of distinct subjects that are kept; of more, an exact sample."""
+"""Hashes of exposed subjects that are kept, and of those with an event; of more, a
+sample."""
 
 _HASHES = 1 << 64
 _ATTEMPT = 1
@@ -39,11 +41,54 @@ class Seen(NamedTuple):
     at: float = 0.0
 
 
+class _Sample:
+    """Distinct subjects by key; of too many those with the smallest hashes.
+
+    Attributes:
+        counts: How many are kept, by key.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.counts: dict[CellKey, int] = {}
+        self._most = most
+        self._limit = _HASHES
+        self._kept = 0
+        self._known: dict[CellKey, set[int]] = {}
+
+    @property
+    def share(self) -> float:
+        """Return which share of all subjects is kept."""
+        return self._limit / _HASHES
+
+    def add(self, keys: Iterable[CellKey], subject: int) -> None:
+        """Count a subject once under each key."""
+        if subject >= self._limit:
+            return
+        for key in keys:
+            known = self._known.setdefault(key, set())
+            if subject not in known:
+                known.add(subject)
+                self.counts[key] = len(known)
+                self._kept += 1
+        while self._kept > self._most:
+            self._halve()
+
+    def _halve(self) -> None:
+        """Halve the range of hashes that are kept, the same for all keys."""
+        self._limit //= 2
+        self._kept = 0
+        for key, known in self._known.items():
+            known.difference_update([s for s in known if s >= self._limit])
+            self.counts[key] = len(known)
+            self._kept += len(known)
+
+
 class _Slot(NamedTuple):
     """Where to book one signal of everybody who is alike: a key and cell per cohort."""
 
     keys: tuple[CellKey, ...]
     cells: tuple[Cell, ...]
+    sample: _Sample
 
 
 _Place = tuple[str, tuple[Cohort, ...], str, str]
@@ -60,27 +105,27 @@ class Tally:
     def __init__(self, plan: RolloutPlan, *, most_subjects: int = MAX_SUBJECTS) -> None:
         self._plan = plan
         self._booking = Booking(plan)
-        self._most = most_subjects
-        self._limit = _HASHES
-        self._kept = 0
+        self._exposed = _Sample(most_subjects)
+        self._events = _Sample(most_subjects)
         self._slots: dict[_Place, dict[tuple[str, int], _Slot]] = {}
         self._open_slots = 0
         self._cells: dict[CellKey, Cell] = {}
-        self._subjects: dict[CellKey, set[int]] = {}
         self._excluded: dict[str, int] = {}
         self._histograms = {name: Histogram() for name in self._booking.freezes}
         self._thresholds: Thresholds = _NOTHING_FROZEN
         self._frozen_in: dict[str, Thresholds] = {}
         self._shares: dict[tuple[str, str], float] = {}
+        self._paired_in: set[tuple[str, str]] = set()
 
     @property
     def evidence(self) -> Evidence:
         """Return what was added so far; a view of the cells, which go on growing."""
         return Evidence(
             cells=self._cells,
-            subjects={key: len(seen) for key, seen in self._subjects.items()},
+            subjects={**self._exposed.counts, **self._events.counts},
             excluded=self._excluded,
-            sampled=self._limit / _HASHES,
+            sampled=self._exposed.share,
+            events_sampled=self._events.share,
             shares=self._shares,
             histograms=self._histograms,
         )
@@ -108,12 +153,18 @@ class Tally:
             seen: The exposure, its epoch named as the log or simulation names it.
             share: The candidate's share of subjects in force, None if not known.
         """
-        if self._thresholds:
-            seen = seen._replace(epoch=f"{seen.epoch}*{len(self._thresholds)}")
-            self._frozen_in.setdefault(seen.epoch, self._thresholds)
-        if share is not None:
+        seen = self.placed(seen)
+        if share is not None and (seen.epoch, seen.rule) not in self._paired_in:
             self._shares.setdefault((seen.epoch, seen.rule), share)
         self._add(seen, self._booking.exposure(seen.at))
+        return seen
+
+    def placed(self, seen: Seen) -> Seen:
+        """Return an exposure with the epoch it belongs to now, and count nothing."""
+        if not self._thresholds:
+            return seen
+        seen = seen._replace(epoch=f"{seen.epoch}*{len(self._thresholds)}")
+        self._frozen_in.setdefault(seen.epoch, self._thresholds)
         return seen
 
     def outcome(
@@ -139,13 +190,27 @@ class Tally:
             self._histograms[metric].add(value)
 
     def pair(self, seen: Seen, metric: str, control: float, candidate: float) -> None:
-        """Add a metric of one call that both arms answered, whoever served it."""
+        """Add a metric of one call that both arms answered, whoever served it.
+
+        Such a call is no exposure, as its values would count twice. The subjects who
+        are left of its epoch are then not split as set, so their split is not weighed.
+
+        Args:
+            seen: What `placed` returned.
+            metric: Its name.
+            control: What control's answer is worth, finite.
+            candidate: What the candidate's is worth.
+        """
+        self._paired_in.add((seen.epoch, seen.rule))
+        self._shares.pop((seen.epoch, seen.rule), None)
         frozen = self._frozen_in.get(seen.epoch, _NOTHING_FROZEN)
         booked = self._booking.pair(
             metric, control, candidate, at=seen.at, thresholds=frozen
         )
         self._add(seen._replace(variant=self._plan.control), booked.control)
         self._add(seen._replace(variant=self._plan.candidate), booked.candidate)
+        if metric in self._histograms:
+            self._histograms[metric].add(control)
 
     def exclude(self, reason: str) -> None:
         """Count something that is not compared."""
@@ -163,8 +228,8 @@ class Tally:
                 slot = slots[name, piece] = self._slot(seen, name, piece, value)
             for cell in slot.cells:
                 cell.add(bucket, value)
-            if counts and subject < self._limit:
-                self._count(slot.keys, subject)
+            if counts:
+                slot.sample.add(slot.keys, subject)
         if self._open_slots > _MOST_SLOTS:
             self._slots.clear()
             self._open_slots = 0
@@ -178,7 +243,8 @@ class Tally:
         for key in keys:
             if key not in self._cells:
                 self._cells[key] = Cell.starting_at(value)
-        return _Slot(keys, tuple(self._cells[key] for key in keys))
+        sample = self._exposed if is_exposure(name) else self._events
+        return _Slot(keys, tuple(self._cells[key] for key in keys), sample)
 
     def _key(self, seen: Seen, name: str, piece: int, cohort: Cohort) -> CellKey:
         return CellKey(
@@ -191,24 +257,6 @@ class Tally:
             cohort,
             seen.variant,
         )
-
-    def _count(self, keys: Iterable[CellKey], subject: int) -> None:
-        for key in keys:
-            known = self._subjects.setdefault(key, set())
-            if subject not in known:
-                known.add(subject)
-                self._kept += 1
-        if self._kept > self._most:
-            self._thin()
-
-    def _thin(self) -> None:
-        """Halve the range of hashes that are kept, the same for all keys."""
-        while self._kept > self._most:
-            self._limit //= 2
-            self._kept = 0
-            for known in self._subjects.values():
-                known.difference_update([s for s in known if s >= self._limit])
-                self._kept += len(known)
 
 
 def merged(parts: Iterable[Mapping[CellKey, Cell]]) -> dict[CellKey, Cell]:

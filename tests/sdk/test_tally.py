@@ -189,6 +189,7 @@ def assert_same(tally: Evidence, store: Evidence) -> None:
     assert {k: n for k, n in tally.subjects.items() if n} == store.subjects
     assert tally.excluded == store.excluded
     assert tally.sampled == store.sampled
+    assert tally.events_sampled == store.events_sampled
     distributions = {m: h.bins for m, h in tally.histograms.items() if h.bins}
     assert distributions == {m: h.bins for m, h in store.histograms.items()}
 
@@ -265,4 +266,32 @@ def test_pairs_are_booked_whoever_served_them() -> None:
     means = {(k.metric, k.variant): c.mean for k, c in tally.evidence.cells.items()}
     assert means["cost+difference", "v2"] == 3.0
     assert means["cost+paired", "v1"] == 2.0
-    assert tally.evidence.histograms["cost"].bins == Histogram().bins
+
+
+def test_control_of_a_pair_counts_for_its_percentiles() -> None:
+    tally = Tally(WHOLE)
+    tally.pair(Seen("v1", 5), "cost", 2.0, 5.0)
+    alone = Histogram()
+    alone.add(2.0)
+    assert tally.evidence.histograms["cost"].bins == alone.bins
+
+
+def test_a_split_of_which_calls_were_taken_out_for_pairs_is_not_weighed() -> None:
+    tally = Tally(WHOLE)
+    tally.expose(Seen("v1", 1, epoch="e1"), share=0.1)
+    tally.expose(Seen("v1", 1, epoch="e2"), share=0.1)
+    tally.pair(Seen("v1", 2, epoch="e1"), "cost", 2.0, 5.0)
+    tally.expose(Seen("v1", 3, epoch="e1"), share=0.1)
+    assert tally.evidence.shares == {("e2", ""): 0.1}
+
+
+def test_an_exposure_is_placed_where_it_would_be_counted() -> None:
+    tally = Tally(WHOLE)
+    for number in range(1_000):
+        tally.outcome(tally.expose(Seen("v1", number)), "cost", 2.0)
+    tally.freeze()
+    seen = Seen("v1", 5, epoch="e1")
+    placed, before = tally.placed(seen), set(tally.evidence.cells)
+    assert placed == tally.expose(seen)
+    assert placed.epoch != "e1"
+    assert {key.epoch for key in before} == {""}

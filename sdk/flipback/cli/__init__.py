@@ -34,7 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(options: Options) -> int:
     try:
         code = COMMANDS[options.command].run(options, Shell.of_this_process())
-        sys.stdout.flush()
+        if sys.stdout is not None:  # as it is where nobody listens from the start
+            sys.stdout.flush()
     except BrokenPipeError:
         return _nobody_listens()
     except (FlipbackError, OSError) as error:

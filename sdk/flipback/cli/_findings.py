@@ -1,7 +1,7 @@
 """Evidence as a table, one line per finding, and the gate beside it."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from flipback.analysis import Analysis
 from flipback.assignment import EVERYBODY, Cohort
@@ -30,6 +30,8 @@ _COLUMNS = (
     _GATE_COLUMN,
     "verdict",
 )
+_LEAST = ("difference between", "observations", "control", "candidate", "log E")
+_GAP = 2
 _TEXT_COLUMNS = frozenset({"metric", "cohort", "verdict"})
 _MEASURES = {
     Measure.VALUE: "",
@@ -42,8 +44,17 @@ _GATE = {Verdict.PASS: "passes", Verdict.FAIL: "harm"}
 AnyFinding = Finding | GateFinding
 
 
-def evidence_table(analysis: Analysis, gate: Gate | None) -> Sequence[str]:
-    """Return the evidence as aligned columns; nothing where there are no findings."""
+def evidence_table(
+    analysis: Analysis, gate: Gate | None, *, width: int | None = None
+) -> Sequence[str]:
+    """Return the evidence as aligned columns; nothing where there are no findings.
+
+    Args:
+        analysis: What was found.
+        gate: What the gate says to the same findings, None without one.
+        width: Columns of the terminal. Too few leave out what matters least, and the
+            last line says so; None takes all of it.
+    """
     if not analysis.findings:
         return []
     blamed = culprits(analysis) if analysis.verdict is Verdict.FAIL else ()
@@ -55,12 +66,33 @@ def evidence_table(analysis: Analysis, gate: Gate | None) -> Sequence[str]:
             for finding in analysis.findings
         ),
     ]
-    columns = [
-        _aligned(name, texts)
+    columns = {
+        name: _aligned(name, texts)
         for name, *texts in zip(*rows, strict=True)
         if name != _GATE_COLUMN or gate is not None
-    ]
-    return ["  ".join(cells).rstrip() for cells in zip(*columns, strict=True)]
+    }
+    left_out = _fit(columns, width)
+    lines = zip(*columns.values(), strict=True)
+    return ["  ".join(cells).rstrip() for cells in lines] + left_out
+
+
+def _fit(columns: dict[str, Sequence[str]], width: int | None) -> list[str]:
+    """Take columns out until the others fit; return a line that says which."""
+    left_out: list[str] = []
+    for name in _LEAST:
+        if width is None or _width(columns) <= width:
+            break
+        del columns[name]
+        left_out.append(name)
+    told = f"no room for {', '.join(left_out)}; see --json"
+    return [told] if left_out else []
+
+
+def _width(columns: Mapping[str, Sequence[str]]) -> int:
+    """Return the width of the table, indented; notes at its right may be cut off."""
+    *others, last = [len(cells[0]) for cells in columns.values()]
+    gaps = _GAP * (len(others) + 1)
+    return sum(others) + min(last, len(f"{Verdict.FAIL} (blamed)")) + gaps
 
 
 def name_of(finding: AnyFinding) -> str:
@@ -91,6 +123,7 @@ def gate_lines(gate: Gate, analysis: Analysis) -> Iterator[str]:
     )
     said = {*analysis.frozen, *analysis.faults}
     yield from (f"waits: {wait}" for wait in gate.waits if wait not in said)
+    yield from _slowest(gate)
     yield from _reasons(gate)
     if gate.asks:
         yield f"a person may accept, undecided: {', '.join(gate.asks)}"
@@ -122,6 +155,21 @@ def _may(gate: Gate) -> str:
             return "holds"
 
 
+def _slowest(gate: Gate) -> Iterator[str]:
+    """Yield what takes longest, if it can be said."""
+    open_ones = [finding for finding in gate.findings if finding.needs]
+    slowest = max(open_ones, key=_missing, default=None)
+    if slowest is not None:
+        yield (
+            f"{name_of(slowest)} takes longest: some {slowest.needs:,} more exposures "
+            "of the candidate, if both variants are alike"
+        )
+
+
+def _missing(finding: GateFinding) -> int:
+    return finding.needs or 0
+
+
 def _reasons(gate: Gate) -> Iterator[str]:
     """Yield why findings never pass, with the names of those to which it applies."""
     whose: dict[str, list[str]] = {}
@@ -146,7 +194,7 @@ def _row(finding: Finding, gate: GateFinding | None, *, blamed: bool) -> Sequenc
     return (
         _measured(finding),
         _cohort(finding),
-        _both(finding.control_n, finding.candidate_n),
+        _observed(finding),
         short(finding.control_value),
         short(finding.candidate_value),
         "-" if effect is None else f"{effect:+.1%}",
@@ -165,6 +213,11 @@ def _needs(finding: GateFinding) -> str:
     if finding.verdict in _GATE:
         return _GATE[finding.verdict]
     return "never" if finding.needs is None else f"{finding.needs:,} more"
+
+
+def _observed(finding: Finding) -> str:
+    both = _both(finding.control_n, finding.candidate_n)
+    return f"{both}, {finding.pairs:,} pairs" if finding.pairs else both
 
 
 def _both(control: int, candidate: int) -> str:

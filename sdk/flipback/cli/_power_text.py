@@ -1,10 +1,10 @@
 """What a plan takes, for people."""
 
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from math import ceil, isfinite
 
 from flipback.assignment import EVERYBODY
+from flipback.cli._page import fact
 from flipback.cli._shell import plain
 from flipback.plan import MetricKind, RolloutPlan, Stage
 from flipback.power import (
@@ -39,7 +39,6 @@ _MEASURES = {
 }
 _HOURS = 48
 _LARGEST = 10.0
-_WIDTH = 100
 _MOST_WARNINGS = 12
 
 
@@ -52,22 +51,10 @@ def power_text(plan: RolloutPlan, traffic: Traffic, found: Power) -> str:
     calls = _count(traffic.calls_per_day)
     head = [
         f"{plan.route}: {plan.candidate} against {plan.control}, {calls} calls a day",
-        *(_wrapped(name, text) for name, text in _facts(plan, traffic, found)),
+        *(fact(name, text) for name, text in _facts(plan, traffic, found)),
     ]
     blocks = ["\n".join(head), *stages, "\n".join(_LEGEND)]
     return "\n\n".join("\n".join(map(plain, block.split("\n"))) for block in blocks)
-
-
-def _wrapped(name: str, text: str) -> str:
-    """Return a fact that fits a terminal, its further lines below its text."""
-    return textwrap.fill(
-        text,
-        width=_WIDTH,
-        initial_indent=f"  {name:<10} ",
-        subsequent_indent=" " * 13,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
 
 
 _LEGEND = (
@@ -198,10 +185,17 @@ def sentence(plan: RolloutPlan, remedy: Remedy) -> str:
         f"decided within {NEVER_DAYS} days"
     )
     helps = list(_helps(remedy))
-    why = f" ({remedy.fault})" if remedy.fault else ""
+    why = f" ({fault})" if (fault := remedy.fault or _unpaired(plan, remedy)) else ""
     if not helps:
         return f"{says}{why}; no share, pairs or tolerance would help"
     return f"{says}{why}; what would help: {'; '.join(helps)}"
+
+
+def _unpaired(plan: RolloutPlan, remedy: Remedy) -> str:
+    """Return why a shadow stage says nothing of a metric, or nothing."""
+    shadow = plan.stages[remedy.place].shadow is not None
+    made = plan.metric(remedy.metric).components
+    return "pairs say nothing of ratios and sums" if shadow and made else ""
 
 
 def blind_sentence(test: Prospect) -> str:

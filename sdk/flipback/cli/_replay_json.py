@@ -95,6 +95,7 @@ def _rows(rows: Rows) -> Json:
         "outcomes": rows.outcomes,
         "excluded": rows.excluded,
         "unseen_metrics": list(rows.unseen),
+        "unmet_cohorts": list(rows.unmet),
         "remarks": [
             {
                 "kind": remark.trouble,

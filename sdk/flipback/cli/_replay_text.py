@@ -7,7 +7,9 @@ from math import isfinite
 
 from flipback.analysis import describe, explain
 from flipback.assignment import EVERYBODY, Cohort
+from flipback.booking import LATE, NOT_POSITIVE
 from flipback.cli._findings import evidence_table, gate_lines, hope
+from flipback.cli._page import columns, fact
 from flipback.cli._shell import plain
 from flipback.replay import (
     MEANING,
@@ -29,6 +31,10 @@ from flipback.replay import (
 Fact = tuple[str, str]
 
 _PERCENT = 100.0
+_LEFT_OUT = {
+    LATE: "values that came later than `matures_after` allows",
+    NOT_POSITIVE: "latencies that are not above 0, of which there is no logarithm",
+}
 
 
 def replayed_text(replay: Replay, name: str, found: Replayed) -> str:
@@ -42,11 +48,12 @@ def replayed_text(replay: Replay, name: str, found: Replayed) -> str:
         _waits(ended),
         _hope(ended),
         _log(replay, rows, stopped=not rows.whole),
+        _excluded(ended),
     )
     return _page(
         _headline(name, ended),
         facts,
-        evidence_table(ended.analysis, ended.gate),
+        evidence_table(ended.analysis, ended.gate, width=columns()),
     )
 
 
@@ -68,17 +75,12 @@ def repeated_text(replay: Replay, name: str, found: Repeated) -> str:
 
 
 def _page(head: str, facts: Iterator[Fact], *tables: Sequence[str]) -> str:
-    lines = [head, *(f"  {name:<10} {line}" for name, line in _lines(facts))]
+    lines = [head]
+    for name, text in facts:
+        lines.extend(fact(name, text).split("\n"))
     for table in filter(None, tables):
         lines.extend(["", *(f"  {line}" for line in table)])
     return "\n".join(map(plain, lines))
-
-
-def _lines(facts: Iterator[Fact]) -> Iterator[Fact]:
-    for name, text in facts:
-        first, *rest = text.split("\n")
-        yield name, first
-        yield from (("", line) for line in rest)
 
 
 def _headline(name: str, ended: Ended) -> str:
@@ -218,6 +220,16 @@ def _log(replay: Replay, rows: Rows, *, stopped: bool) -> Iterator[Fact]:
         yield "log", _remark(replay, remark)
     for metric in rows.unseen:
         yield "warning", f"NO ROW HAS THE METRIC {metric!r}, which the plan guards"
+    for cohort in rows.unmet:
+        yield "warning", f"NO ROW IS IN THE COHORT {cohort}, which the plan declares"
+
+
+def _excluded(ended: Ended) -> Iterator[Fact]:
+    """Yield what was left out by the rules of a running application."""
+    counts = ended.analysis.excluded
+    for reason, said in _LEFT_OUT.items():
+        if reason in counts:
+            yield "left out", f"{counts[reason]:,} {said}"
 
 
 def _remark(replay: Replay, remark: Remark) -> str:

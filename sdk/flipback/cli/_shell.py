@@ -12,6 +12,7 @@ import sys
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from typing_extensions import override
 
@@ -97,6 +98,11 @@ def speak_any_encoding() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Return whether a person reads a stream; it is None where it is closed."""
+    return stream is not None and stream.isatty()
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from flipback.app import RouteStatus
 from flipback.assignment import Reason
 from flipback.cli._findings import evidence_table, gate_lines, hope, short, users
 from flipback.cli._offer import offer
+from flipback.cli._page import columns
 from flipback.cli._shell import plain, release_command
 from flipback.control import culprits
 from flipback.verdict import Action, Finding, Verdict
@@ -32,7 +33,11 @@ def status_text(route: RouteStatus) -> str:
 
 def _table(route: RouteStatus) -> Sequence[str]:
     analysis = route.analysis
-    return [] if analysis is None else evidence_table(analysis, route.gate)
+    return (
+        []
+        if analysis is None
+        else evidence_table(analysis, route.gate, width=columns())
+    )
 
 
 def _headline(route: RouteStatus) -> str:

@@ -18,6 +18,7 @@ from flipback.power import Baseline, Power, Traffic, baselines_wanted, power
 
 
 _ROUNDING = 1e-9
+_LARGEST = 1e100
 _SHAPES = {
     MetricKind.EVENT: ("0.02", "the share of subjects that have one"),
     MetricKind.MEAN: ("0.8", "a share, or mean:deviation of what is not 0 or 1"),
@@ -114,6 +115,12 @@ def _mistakes(plan: RolloutPlan, options: Options) -> Iterator[Mistake]:
                 f"{known.mean:g} is no share of subjects, and it is an event",
                 "write a number between 0 and 1, such as 0.02 for 2 percent",
             )
+        elif plan.kind_of(metric) is MetricKind.EVENT and known.deviation is not None:
+            yield _mistake(
+                f"--baseline {metric}",
+                "an event has no deviation",
+                f"write {metric}={known.mean:g}",
+            )
     for cohort, _ in options.shares:
         if cohort not in plan.declared_cohorts:
             yield _unknown("--cohort", cohort, "cohort", plan.declared_cohorts)
@@ -202,4 +209,6 @@ def _number(text: str) -> float:
         raise ArgumentTypeError(f"{text!r} is no number") from error
     if not isfinite(number):
         raise ArgumentTypeError(f"{text!r} is no finite number")
+    if abs(number) > _LARGEST:
+        raise ArgumentTypeError(f"{text!r} is too large to be weighed")
     return number

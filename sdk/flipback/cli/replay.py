@@ -1,5 +1,6 @@
 """`flipback replay`: what a plan would have made of a log."""
 
+import io
 import re
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
@@ -11,9 +12,9 @@ from flipback.assignment import EVERYBODY
 from flipback.cli._arguments import Command, Options
 from flipback.cli._exit import ExitCode
 from flipback.cli._plan_file import plan_in
-from flipback.cli._replay_json import repeated_json, replayed_json
+from flipback.cli._replay_json import Json, repeated_json, replayed_json
 from flipback.cli._replay_text import repeated_text, replayed_text
-from flipback.cli._shell import Shell, say_json, warn
+from flipback.cli._shell import Shell, is_terminal, say_json, warn
 from flipback.errors import Mistake
 from flipback.plan import RolloutPlan, nearest
 from flipback.ports import Clock
@@ -107,7 +108,7 @@ def _run(options: Options, shell: Shell) -> ExitCode:
             say_json({"exit": int(ExitCode.USAGE), "mistakes": found})
         return ExitCode.USAGE
     try:
-        _replay(plan, options, shell)
+        _say(_replayed(plan, options, shell))
     except LogError as error:
         warn(str(error))
         if options.json:
@@ -127,7 +128,7 @@ REPLAY = Command(
 )
 
 
-def _replay(plan: RolloutPlan, options: Options, shell: Shell) -> None:
+def _replayed(plan: RolloutPlan, options: Options, shell: Shell) -> Json | str:
     replay = Replay(
         plan=plan,
         subject=Keyring(lambda: _KEY, shell.clock).subject,
@@ -139,23 +140,40 @@ def _replay(plan: RolloutPlan, options: Options, shell: Shell) -> None:
         progress=_progress(shell.clock),
     )
     again = options.aa is not None and options.aa > RUNS_AT_ONCE
-    stdin = cast("Stream", sys.stdin.buffer)
     name = options.log if options.log == "-" else str(shell.cwd / options.log)
-    with Source(name, shown=options.log, standard_input=stdin, again=again) as source:
-        if options.aa is None:
-            found = replay.once(source)
-            told, as_json = replayed_text, replayed_json
-            answer = as_json(replay, found) if options.json else None
-            text = told(replay, source.name, found)
-        else:
-            repeated = replay.many(source, options.aa)
-            answer = repeated_json(replay, repeated) if options.json else None
-            text = repeated_text(replay, source.name, repeated)
-    _end_progress()
-    if answer is not None:
-        say_json(answer)
+    log = Source(name, shown=options.log, standard_input=_standard_input(), again=again)
+    try:
+        with log as source:
+            return _answer(replay, source, options)
+    finally:
+        _end_progress()
+
+
+def _answer(replay: Replay, source: Source, options: Options) -> Json | str:
+    """Return what was found, for machines or for people."""
+    if options.aa is None:
+        found = replay.once(source)
+        if options.json:
+            return replayed_json(replay, found)
+        return replayed_text(replay, source.name, found)
+    repeated = replay.many(source, options.aa)
+    if options.json:
+        return repeated_json(replay, repeated)
+    return repeated_text(replay, source.name, repeated)
+
+
+def _say(answer: Json | str) -> None:
+    if isinstance(answer, str):
+        print(answer)
     else:
-        print(text)
+        say_json(answer)
+
+
+def _standard_input() -> Stream:
+    """Return standard input; there is nothing in it where it is closed."""
+    if sys.stdin is None:
+        return io.BufferedReader(io.BytesIO())
+    return cast("Stream", sys.stdin.buffer)
 
 
 def _harm_in(options: Options) -> Harm | None:
@@ -213,7 +231,7 @@ def _progress(clock: Clock) -> Callable[[int], None]:
         if clock.monotonic() - began > _QUIET_S:
             print(f"\r{rows:,} rows", end="", file=sys.stderr, flush=True)
 
-    return tell if sys.stderr.isatty() else _tell_nobody
+    return tell if is_terminal(sys.stderr) else _tell_nobody
 
 
 def _tell_nobody(_: int) -> None:
@@ -221,7 +239,7 @@ def _tell_nobody(_: int) -> None:
 
 
 def _end_progress() -> None:
-    if sys.stderr.isatty():
+    if is_terminal(sys.stderr):
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
@@ -248,6 +266,8 @@ def _harm(text: str) -> Harm:
         )
     relative = bool(match["percent"])
     size = float(match["size"]) / (_PERCENT if relative else 1.0)
+    if not size:
+        raise ArgumentTypeError(f"{text!r} changes nothing; write it as error:+20%")
     if relative and size < -1:
         raise ArgumentTypeError(f"{text!r}: nothing falls by more than 100%")
     return Harm(match["metric"], size, relative)

@@ -15,7 +15,7 @@ from flipback.replay._result import (
     Rows,
     Stage,
 )
-from flipback.replay._rows import Exposed, Late, Origin, number
+from flipback.replay._rows import MOST_EPOCHS, Exposed, Late, Origin, number
 from flipback.replay._source import Source, Stream
 from flipback.replay._troubles import MEANING, LogError, Remark, Trouble
 from flipback.replay._watch import LOOK_EVERY, Watch
@@ -24,6 +24,7 @@ from flipback.replay._watch import LOOK_EVERY, Watch
 __all__ = [
     "LOOK_EVERY",
     "MEANING",
+    "MOST_EPOCHS",
     "RUNS_AT_ONCE",
     "Columns",
     "Ended",

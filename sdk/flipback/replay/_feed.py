@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from flipback.assignment import Cohort
 from flipback.plan import RolloutPlan, did_you_mean, nearest
 from flipback.replay._index import Index
 from flipback.replay._result import Rows
@@ -37,6 +38,7 @@ class Feed:
         self._needs_weight = needs_weight
         self._read = self._exposures = self._outcomes = 0
         self._seen: set[str] = set()
+        self._met: set[Cohort] = set()
         self._whole = False
         self.remarks = Remarks()
 
@@ -49,6 +51,7 @@ class Feed:
             outcomes=self._outcomes,
             remarks=self.remarks.all,
             unseen=tuple(sorted(_guarded(self._plan) - self._seen)),
+            unmet=tuple(c for c in self._plan.declared_cohorts if c not in self._met),
             whole=self._whole,
         )
 
@@ -86,6 +89,7 @@ class Feed:
             return
         self._exposures += 1
         self._seen.update(recorded, paired)
+        self._met.update(origin.cohorts)
         for run in self._runs:
             run.expose(row)
         self._drop_the_finished()
@@ -94,6 +98,9 @@ class Feed:
         claimed = self._index.claim(row.of, [metric for metric, _ in row.metrics])
         if claimed is None:
             self.remarks.note(Trouble.UNKNOWN_ID, row.line, row.of)
+            return
+        if claimed.origin.paired:
+            self.remarks.note(Trouble.LATE_OF_ONE, row.line, row.of)
             return
         self._outcomes += 1
         fresh = tuple(each for each in row.metrics if each[0] in claimed.fresh)

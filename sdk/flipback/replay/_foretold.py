@@ -50,7 +50,7 @@ def _exposures(
     inside = _calls(plan, ended, harm.cohort)
     users = finding.control_users + finding.candidate_users
     traffic = Traffic(
-        calls_per_day=calls,
+        calls_per_day=calls * _reported(plan, ended, harm.metric),
         calls_per_subject_per_day=max(1.0, calls / users) if users else 1.0,
         baselines={harm.metric: baseline},
         shares={harm.cohort: inside / calls} if harm.cohort else {},
@@ -109,6 +109,18 @@ def _calls(plan: RolloutPlan, ended: Ended, cohort: str) -> int:
     )
 
 
+def _reported(plan: RolloutPlan, ended: Ended, metric: str) -> float:
+    """Return the share of control's exposures that a value came of.
+
+    An event that is not reported has not happened, so all of its exposures count.
+    """
+    exposed = ended.exposures(plan.control)
+    if plan.kind_of(metric) is MetricKind.EVENT or not exposed:
+        return 1.0
+    values = _control(plan, ended.evidence, metric, Measure.VALUE)
+    return min(1.0, values.total_n / exposed)
+
+
 def _baseline(
     plan: RolloutPlan, evidence: Evidence, finding: Finding, metric: str
 ) -> Baseline | None:
@@ -119,14 +131,20 @@ def _baseline(
     if kind is MetricKind.EVENT:
         return Baseline(mean=finding.control_value)
     wanted = _MEASURES.get(kind, Measure.VALUE)
-    names = [s.name for s in signals_of(plan, metric) if s.measure is wanted]
-    total = Cell()
-    for key, cell in evidence.cells.items():
-        if (key.cohort, key.variant) == (
-            EVERYBODY,
-            plan.control,
-        ) and key.metric in names:
-            total.merge(cell)
+    total = _control(plan, evidence, metric, wanted)
     if not total.total_n:
         return None
     return Baseline(mean=finding.control_value, deviation=sqrt(total.variance))
+
+
+def _control(
+    plan: RolloutPlan, evidence: Evidence, metric: str, measure: Measure
+) -> Cell:
+    """Return all that control showed of one measure."""
+    names = {s.name for s in signals_of(plan, metric) if s.measure is measure}
+    total = Cell()
+    for key, cell in evidence.cells.items():
+        of_control = (key.cohort, key.variant) == (EVERYBODY, plan.control)
+        if of_control and key.metric in names:
+            total.merge(cell)
+    return total

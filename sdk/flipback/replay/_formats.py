@@ -2,9 +2,10 @@
 
 import csv
 import json
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import NamedTuple, cast
+from typing import NamedTuple, Self, cast
 
 from flipback.plan import nearest
 from flipback.replay._source import Line, Source
@@ -16,6 +17,8 @@ Columns = Mapping[str, str]
 
 FIELDS = ("id", "t", "subject", "variant", "weight", "rule", "epoch", "of")
 TABLES = ("cohort", "metric", "paired")
+_LONGEST_NAME = 80
+_MOST_LISTED = 40
 _NEEDED = ("t", "subject", "variant")
 
 
@@ -60,6 +63,11 @@ def raw_rows(
     everything = chain([first], lines)
     if columns is None and not _looks_like_csv(source, first):
         return _json_rows(everything, remarks)
+    if columns is not None and _looks_like_json(first):
+        raise LogError(
+            f"{source.name}:{first.number}: is JSON, and --columns is about CSV; leave "
+            "it out, and name the keys as a row does"
+        )
     return _csv_rows(source, everything, columns or {}, remarks)
 
 
@@ -74,8 +82,11 @@ def _looks_like_csv(source: Source, first: Line) -> bool:
     name = source.name.removesuffix(".gz")
     if name.endswith((".csv", ".json", ".jsonl", ".ndjson")):
         return name.endswith(".csv")
-    text = (first.text or "{").lstrip()
-    return not text.startswith("{") and "," in text
+    return not _looks_like_json(first) and "," in (first.text or "")
+
+
+def _looks_like_json(first: Line) -> bool:
+    return first.text is not None and first.text.lstrip().startswith(("{", "["))
 
 
 def _json_rows(lines: Iterable[Line], remarks: Remarks) -> Iterator[Raw]:
@@ -96,21 +107,34 @@ def _object(text: str) -> Mapping[str, object] | None:
 
 
 class _Feed:
-    """Lines for the csv module, which remembers where it is."""
+    """Lines for the csv module, of which a row may take several.
+
+    Attributes:
+        taken: Lines of the row that is being read.
+        unreadable: Numbers of lines that are no text, since they were last told.
+    """
 
     def __init__(self, lines: Iterable[Line]) -> None:
         self._lines = iter(lines)
-        self.number = 0
-        self.whole = True
+        self._returned: deque[Line] = deque()
+        self.taken: list[Line] = []
         self.unreadable: list[int] = []
 
-    def __iter__(self) -> Iterator[str]:
-        for number, text, whole in self._lines:
-            self.number, self.whole = number, whole
-            if text is None:
-                self.unreadable.append(number)
-            else:
-                yield text
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        while True:
+            line = self._returned.popleft() if self._returned else next(self._lines)
+            if line.text is not None:
+                self.taken.append(line)
+                return line.text
+            self.unreadable.append(line.number)
+
+    def give_back(self) -> None:
+        """Keep only the first line of a row: a stray quote has taken the others."""
+        self._returned.extendleft(reversed(self.taken[1:]))
+        del self.taken[1:]
 
 
 class _Header(NamedTuple):
@@ -140,35 +164,52 @@ def _csv_rows(
     source: Source, lines: Iterable[Line], columns: Columns, remarks: Remarks
 ) -> Iterator[Raw]:
     feed = _Feed(lines)
-    reader = csv.reader(feed)
     header: _Header | None = None
-    while True:
-        at = feed.number
-        try:
-            cells = next(reader)
-        except StopIteration:
-            break
-        except csv.Error:
-            remarks.note(Trouble.NO_ROW, at + 1)
-            yield Raw(at + 1, None)
-            continue
+    for cells in _records(feed):
         yield from (Raw(number, None) for number in feed.unreadable)
         feed.unreadable.clear()
-        if header is None:
-            header = _header(f"{source.name}:{feed.number}", cells, columns)
-        else:
+        if header is None and cells is not None:
+            header = _header(f"{source.name}:{feed.taken[0].number}", cells, columns)
+            _unused(header, cells, feed.taken[0].number, remarks)
+        elif feed.taken:
             yield _csv_row(header, cells, feed, remarks)
     yield from (Raw(number, None) for number in feed.unreadable)
 
 
+def _records(feed: _Feed) -> Iterator[Sequence[str] | None]:
+    """Yield the cells of each row, None where it has none that can be read."""
+    reader = csv.reader(feed)
+    while True:
+        feed.taken.clear()
+        try:
+            yield next(reader)
+        except csv.Error:
+            yield None
+        except StopIteration:
+            return
+
+
 def _csv_row(
-    header: _Header, cells: Sequence[str], feed: _Feed, remarks: Remarks
+    header: _Header | None,
+    cells: Sequence[str] | None,
+    feed: _Feed,
+    remarks: Remarks,
 ) -> Raw:
-    if len(cells) == header.width:
-        return Raw(feed.number, header.table(cells))
-    cut = not feed.whole and len(cells) < header.width
-    remarks.note(Trouble.HALF_WRITTEN if cut else Trouble.NO_ROW, feed.number)
-    return Raw(feed.number, None)
+    first = feed.taken[0]
+    if header and cells is not None and len(cells) == header.width:
+        return Raw(first.number, header.table(cells))
+    feed.give_back()
+    cut = not first.whole
+    remarks.note(Trouble.HALF_WRITTEN if cut else Trouble.NO_ROW, first.number)
+    return Raw(first.number, None)
+
+
+def _unused(header: _Header, names: Sequence[str], line: int, remarks: Remarks) -> None:
+    """Note the columns that mean nothing."""
+    used = {at for at, *_ in (*header.fields, *header.tables)}
+    for at, name in enumerate(names):
+        if at not in used:
+            remarks.note(Trouble.UNKNOWN_FIELD, line, name.strip())
 
 
 def _header(where: str, names: Sequence[str], columns: Columns) -> _Header:
@@ -206,7 +247,10 @@ def _nested(field: str) -> tuple[str, str]:
 def _place(where: str, names: Sequence[str], field: str, column: str) -> int:
     if column in names:
         return names.index(column)
-    known = f"the columns are: {', '.join(names)}"
+    listed = ", ".join(name[:_LONGEST_NAME] for name in names[:_MOST_LISTED])
+    known = f"the columns are: {listed}"
+    if len(names) == 1:
+        known = f"there is one column, {listed!r}; separate cells by commas"
     raise LogError(
         f"{where}: there is no column {column!r} for `{field}`; say which one it is by "
         f"--columns {field}=NAME; {nearest(column, names, otherwise=known)}"

@@ -23,8 +23,8 @@ _SELECT = "SELECT line, at, subject, place, told FROM ids WHERE id = ?"
 _HALF = 1 << 63
 _MOST_SETS = 10_000
 
-_Place = tuple[str, tuple[str, ...], str, str, float | None]
-"""What many exposures share: variant, cohorts, rule, epoch, weight."""
+_Place = tuple[str, tuple[str, ...], str, str, float | None, bool]
+"""What many exposures share: variant, cohorts, rule, epoch, weight, paired."""
 
 
 class Claimed(NamedTuple):
@@ -94,9 +94,9 @@ class Index:
         if fresh:
             told = entry.told | self._bits_of(tuple(fresh))
             self._keep(key, entry._replace(told=told))
-        variant, cohorts, rule, epoch, weight = self._by_number[entry.place]
-        line, at, subject = entry[:3]
-        origin = Origin(line, at, subject, variant, cohorts, rule, epoch, weight)
+        origin = Origin(
+            entry.line, entry.at, entry.subject, *self._by_number[entry.place]
+        )
         return Claimed(origin, fresh)
 
     def _place(self, origin: Origin) -> int:
@@ -106,6 +106,7 @@ class Index:
             origin.rule,
             origin.epoch,
             origin.weight,
+            origin.paired,
         )
         number = self._places.setdefault(place, len(self._by_number))
         if number == len(self._by_number):

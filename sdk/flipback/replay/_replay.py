@@ -105,7 +105,11 @@ class Replay:
         with Index(most=self.most_ids) as index:
             feed = Feed(self.plan, source.name, index, runs, needs_weight=shuffled)
             reader = RowReader(
-                self.plan, feed.remarks, subject=self.subject, weight=self.weight
+                self.plan,
+                feed.remarks,
+                log=source.name,
+                subject=self.subject,
+                weight=self.weight,
             )
             raw = raw_rows(source, self.columns, feed.remarks)
             feed.all(map(reader.row, self._counted(raw)))

@@ -109,6 +109,7 @@ class Rows:
         outcomes: Rows that are outcomes that came later, and were used.
         remarks: What was wrong; rows of some kinds were left out for it.
         unseen: Metrics that the plan guards and no row has.
+        unmet: Cohorts that the plan declares and no exposure is in.
         whole: Whether the log was read to its end.
     """
 
@@ -117,6 +118,7 @@ class Rows:
     outcomes: int
     remarks: tuple[Remark, ...]
     unseen: tuple[str, ...]
+    unmet: tuple[Cohort, ...]
     whole: bool
 
     @property

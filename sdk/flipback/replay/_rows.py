@@ -8,8 +8,8 @@ from typing import NamedTuple, cast
 from flipback.assignment import NO_VALUE, OTHER_VALUE, Cohort
 from flipback.exposure import MAX_VALUE
 from flipback.plan import RolloutPlan
-from flipback.replay._formats import Raw
-from flipback.replay._troubles import Remarks, Trouble
+from flipback.replay._formats import FIELDS, Raw
+from flipback.replay._troubles import LogError, Remarks, Trouble
 
 
 Table = Mapping[str, object]
@@ -20,6 +20,10 @@ _LATEST = 95_617_584_000.0
 _TRUTHS = {"true": 1.0, "false": 0.0}
 _PERCENT = 100.0
 _NUMBERS = (int, float)
+_KEYS = frozenset({*FIELDS, "cohorts", "metrics", "paired"})
+
+MOST_EPOCHS = 10_000
+"""Epochs of a log, by rule; one with more names rows and not what they share."""
 
 
 class Origin(NamedTuple):
@@ -34,6 +38,7 @@ class Origin(NamedTuple):
         rule: The rule that split, empty where the log names none.
         epoch: As logged, or named by the weight.
         weight: Percent of subjects that are given the candidate, None if not known.
+        paired: Whether both arms answered, so that it is no exposure of a split.
     """
 
     line: int
@@ -44,6 +49,7 @@ class Origin(NamedTuple):
     rule: str
     epoch: str
     weight: float | None
+    paired: bool = False
 
     @property
     def share(self) -> float | None:
@@ -60,7 +66,12 @@ class PairOf(NamedTuple):
 
 
 class Exposed(NamedTuple):
-    """A row that is an exposure; `id` is empty where the log names none."""
+    """A row that is an exposure, or a call that both arms answered.
+
+    Attributes:
+        id: Empty where the log names none.
+        metrics: Of the variant that served; empty if there are pairs.
+    """
 
     id: str
     origin: Origin
@@ -92,6 +103,7 @@ class RowReader:
     Args:
         plan: Whose variants, cohorts and metrics count.
         remarks: Where to note troubles.
+        log: The log's name, for messages.
         subject: The hash of a targeting key, 64 bits.
         weight: Percent of subjects that are given the candidate where a row does
             not say.
@@ -102,6 +114,7 @@ class RowReader:
         plan: RolloutPlan,
         remarks: Remarks,
         *,
+        log: str,
         subject: Callable[[str], int],
         weight: float | None = None,
     ) -> None:
@@ -112,13 +125,18 @@ class RowReader:
         )
         self._recorded = plan.recorded
         self._remarks = remarks
+        self._log = log
         self._subject = subject
         self._weight = weight
         self._latest = float("-inf")
         self._weights: dict[tuple[str, str], float | None] = {}
 
     def row(self, raw: Raw) -> Row | None:
-        """Return the row, None where it is left out; why is noted."""
+        """Return the row, None where it is left out; why is noted.
+
+        Raises:
+            LogError: There are too many epochs to compare anything in them.
+        """
         line, table = raw
         if table is None:
             return None
@@ -131,22 +149,35 @@ class RowReader:
         origin = self._origin(line, at, table)
         if not isinstance(origin, Origin):
             return origin
+        return self._exposed(line, origin, table)
+
+    def _exposed(self, line: int, origin: Origin, table: Table) -> Exposed | None:
         name = self._name(line, table.get("id"))
         if name is None:
             return None
-        self._in_order(line, at)
-        return Exposed(
-            name,
-            origin,
-            self._values(line, table.get("metrics")),
-            self._pairs(line, table["paired"]) if table.get("paired") else (),
-        )
+        self._in_order(line, origin.at)
+        self._known(line, table)
+        metrics = self._values(line, table.get("metrics"))
+        pairs = self._pairs(line, table["paired"]) if table.get("paired") else ()
+        if not pairs:
+            return Exposed(name, origin, metrics, ())
+        compared = {pair.metric for pair in pairs}
+        for metric, _ in metrics:
+            if metric not in compared:
+                self._remarks.note(Trouble.OF_ONE, line, metric)
+        return Exposed(name, origin._replace(paired=True), (), pairs)
+
+    def _known(self, line: int, table: Table) -> None:
+        if not table.keys() <= _KEYS:
+            for key in sorted(table.keys() - _KEYS):
+                self._remarks.note(Trouble.UNKNOWN_FIELD, line, key)
 
     def _late(self, line: int, at: float, of: object, table: Table) -> Late | None:
         name = self._name(line, of)
         if name is None:
             return None
         self._in_order(line, at)
+        self._known(line, table)
         return Late(line, at, name, self._values(line, table.get("metrics")))
 
     def _origin(self, line: int, at: float, table: Table) -> Origin | Excluded | None:
@@ -159,7 +190,8 @@ class RowReader:
             return None
         trouble = self._not_compared(variant, subject)
         if trouble is not None:
-            self._remarks.note(trouble, line, variant)
+            named = variant if trouble is Trouble.OTHER_VARIANT else ""
+            self._remarks.note(trouble, line, named)
             return Excluded(trouble)
         return self._compared(line, at, table, variant, subject)
 
@@ -181,18 +213,21 @@ class RowReader:
             return None
         if cohorts is None or rule is None or epoch is None:
             return None
-        if epoch:
-            self._same_weight(line, epoch, rule, weight)
-        elif weight is not None:
+        if not epoch and weight is not None:
             epoch = f"weight {weight:.12g}"
+        self._open(line, epoch, rule, weight)
         hashed = self._subject(subject)
         return Origin(line, at, hashed, variant, cohorts, rule, epoch, weight)
 
-    def _same_weight(
-        self, line: int, epoch: str, rule: str, weight: float | None
-    ) -> None:
+    def _open(self, line: int, epoch: str, rule: str, weight: float | None) -> None:
         if self._weights.setdefault((epoch, rule), weight) != weight:
             self._remarks.note(Trouble.RAMPED, line, epoch)
+        if len(self._weights) > MOST_EPOCHS:
+            raise LogError(
+                f"{self._log}:{line}: more than {MOST_EPOCHS:,} epochs, of `epoch`, "
+                f"`rule` and `weight` together, the last is {epoch!r}; write what was "
+                "the same for many rows, such as the version of the flag"
+            )
 
     def _percent(self, written: object) -> float | None:
         if written is None:
@@ -224,7 +259,7 @@ class RowReader:
             return written
         if written is None:
             return ""
-        if isinstance(written, int | float) and not isinstance(written, bool):
+        if _is_finite(written):
             return str(written)
         self._remarks.note(Trouble.BAD_NAME, line)
         return None
@@ -316,6 +351,12 @@ def seconds(written: object) -> float | None:
         return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
+
+
+def _is_finite(written: object) -> bool:
+    if isinstance(written, bool) or not isinstance(written, int | float):
+        return False
+    return isfinite(_as_float(written))
 
 
 def _as_float(written: float) -> float:

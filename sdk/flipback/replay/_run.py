@@ -52,14 +52,18 @@ class Run:
         variant = self._variant(origin)
         self._at(origin.line, origin.at)
         self._stages[origin.rule] = Stage.after(self._stages.get(origin.rule), origin)
-        seen = self._tally.expose(_seen(origin, variant), share=origin.share)
+        seen = _seen(origin, variant)
+        if origin.paired:
+            seen = self._tally.placed(seen)
+        else:
+            seen = self._tally.expose(seen, share=origin.share)
         suffix = seen.epoch[len(origin.epoch) :]
         if suffix != self._frozen[-1][1]:
             self._frozen.append((origin.line, suffix))
         self._book(seen, row.metrics, origin.line, origin.at)
         self._pair(seen, row)
         served = variant == self._plan.candidate
-        self._look_if_due(exposed=served or bool(row.pairs))
+        self._look_if_due(exposed=served or origin.paired)
 
     def outcome(self, origin: Origin, metrics: Values, *, line: int, at: float) -> None:
         """Book outcomes that came later, and look if an hour has passed."""

@@ -80,14 +80,20 @@ class Source:
         """Look whether it can be opened.
 
         Raises:
-            LogError: There is no such file, it is a folder or may not be read.
+            LogError: There is no such file, it is a folder or may not be read, or
+                it must be copied and there is no room.
         """
         if self._path is not None:
             self._check(self._path)
         if self._again and (self._path is None or not self._path.is_file()):
-            self._copy = self._stack.enter_context(tempfile.TemporaryFile())
-            with ExitStack() as stack:
-                shutil.copyfileobj(self._opened(stack), self._copy)
+            try:
+                self._copy = self._copied()
+            except OSError as error:
+                raise LogError(
+                    f"{self.name}: cannot be copied to read it again "
+                    f"({error.strerror or error}); give {tempfile.gettempdir()} room, "
+                    "set TMPDIR to a folder that has some, or name a file"
+                ) from error
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -120,6 +126,14 @@ class Source:
                     yield Line(number, None, whole=True)
                 elif raw.strip():
                     yield _line(number, raw, remarks)
+
+    def _copied(self) -> IO[bytes]:
+        """Return a copy in a file that has no name, kept until the end."""
+        with ExitStack() as failing, ExitStack() as stack:
+            copy = failing.enter_context(tempfile.TemporaryFile())
+            shutil.copyfileobj(self._opened(stack), copy)
+            self._stack.push(failing.pop_all())
+            return copy
 
     def _check(self, path: Path) -> None:
         if path.is_dir():

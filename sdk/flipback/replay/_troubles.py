@@ -37,7 +37,10 @@ class Trouble(StrEnum):
     BAD_METRICS = "bad_metrics"
     BAD_VALUE = "bad_value"
     BAD_PAIR = "bad_pair"
+    OF_ONE = "paired_in_one_arm"
+    LATE_OF_ONE = "outcome_of_a_paired_call"
     UNKNOWN_METRIC = "unknown_metric"
+    UNKNOWN_FIELD = "unknown_field"
     BACKWARDS = "time_runs_backwards"
     RAMPED = "weight_changes_in_epoch"
 
@@ -59,7 +62,9 @@ class Meaning(NamedTuple):
 MEANING = {
     Trouble.NOT_UTF8: Meaning("not UTF-8 text", "convert the log: `iconv -t UTF-8`"),
     Trouble.TOO_LONG: Meaning("longer than 1 MiB", "write one row per line"),
-    Trouble.NO_ROW: Meaning("no row", "see whether something else writes to this file"),
+    Trouble.NO_ROW: Meaning(
+        "no row", "write one JSON object per line, or CSV with commas and a header"
+    ),
     Trouble.HALF_WRITTEN: Meaning(
         "the last line is half-written", "its writer was stopped, or still writes"
     ),
@@ -111,6 +116,20 @@ MEANING = {
     Trouble.BAD_PAIR: Meaning(
         "`paired` does not give a number for both control and candidate",
         'write {"v1": {"score": 0.8}, "v2": {"score": 0.7}}',
+        excludes=False,
+    ),
+    Trouble.OF_ONE: Meaning(
+        "a metric beside `paired` that is not in it for both",
+        "it is left out, as such a call is only compared with itself",
+        excludes=False,
+    ),
+    Trouble.LATE_OF_ONE: Meaning(
+        "a later outcome of a call that both answered",
+        "write it in `paired`, for both",
+    ),
+    Trouble.UNKNOWN_FIELD: Meaning(
+        "a name that says nothing here",
+        "it is ignored; see the fields of a row, and --columns",
         excludes=False,
     ),
     Trouble.UNKNOWN_METRIC: Meaning(

@@ -1,9 +1,14 @@
+import re
+import shlex
+from pathlib import Path
+
 import pytest
 
 from flipback.cli import ExitCode
 from shells import Project, Said
 
 
+HOW_TO = (Path(__file__).parents[3] / "docs/how-to/size-a-rollout.md").read_text()
 PLAN = "rollouts/summarizer.toml"
 WIDE = ("--calls-per-day", "100000")
 MORE = """
@@ -38,6 +43,42 @@ def test_it_says_how_long_each_stage_takes(project: Project) -> None:
         ["error", "plan=free"],
         ["error", "plan=enterprise"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("baseline", "says"),
+    [
+        ("error=0.02:5", "an event has no deviation; write error=0.02"),
+        ("error=1e200", "'1e200' is too large to be weighed"),
+    ],
+)
+def test_a_baseline_that_cannot_be_is_refused(
+    project: Project, baseline: str, says: str
+) -> None:
+    said = power(project, "--baseline", baseline)
+    assert said.code == ExitCode.USAGE
+    assert says in said.err
+
+
+@pytest.mark.parametrize(
+    ("baseline", "says"),
+    [("0:1", "no share of 0 can be tolerated"), ("1", "its baseline never varies")],
+)
+def test_a_baseline_that_nothing_can_be_decided_of_says_why(
+    project: Project, baseline: str, says: str
+) -> None:
+    add(project, "score")
+    said = power(project, "--baseline", f"score={baseline}")
+    assert says in " ".join(said.out.split())
+
+
+def test_the_how_to_shows_what_the_command_says(project: Project) -> None:
+    blocks = re.findall(r"```(\w+)\n(.*?)```", HOW_TO, re.DOTALL)
+    (plan, shown) = [text for kind, text in blocks if kind in {"toml", "console"}]
+    command, _, printed = shown.replace("\\\n", "").partition("\n")
+    project.write(PLAN, plan)
+    said = project.run(*shlex.split(command)[2:])
+    assert said.out.startswith(printed.removesuffix("...\n"))
 
 
 def test_it_fits_a_terminal(project: Project) -> None:

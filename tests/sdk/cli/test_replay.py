@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from flipback.cli import ExitCode
+from flipback.cli import ExitCode, main
 from logs import PLAN, as_lines, traffic
 from projects import as_toml
 from shells import Project, Said
@@ -22,6 +22,11 @@ def shell(project: Project) -> Project:
 
 def replay(shell: Project, *argv: str, log: str = "log.jsonl") -> Said:
     return shell.run("replay", log, "--plan", "plan.toml", *argv)
+
+
+def unfolded(said: Said) -> str:
+    """Return what was said without the ends of its lines."""
+    return " ".join(said.out.split())
 
 
 def test_a_roll_back_says_where_why_and_what_it_rests_on(shell: Project) -> None:
@@ -109,7 +114,7 @@ def test_what_is_wrong_in_a_log_is_told_with_its_first_line(shell: Project) -> N
     rows[7]["variant"] = "V2"
     rows[9]["metrics"] = {"eror": 1}
     shell.write("log.jsonl", as_lines(rows) + '{"half')
-    said = replay(shell).out
+    said = unfolded(replay(shell))
     assert (
         "left out: a variant that is neither control nor candidate of the plan (V2), "
         "once, first at line 8; it is not compared; did you mean `v2`?" in said
@@ -120,6 +125,62 @@ def test_what_is_wrong_in_a_log_is_told_with_its_first_line(shell: Project) -> N
     )
     assert "the last line is half-written, once, first at line 61" in said
     assert "61 read: 59 exposures and 0 later outcomes used, 2 left out" in said
+
+
+def test_a_cohort_that_never_comes_is_told_loudly(shell: Project) -> None:
+    rows = traffic(60)
+    for row in rows:
+        row["cohort"] = row.pop("cohorts")
+    shell.write("log.jsonl", as_lines(rows))
+    said = unfolded(replay(shell))
+    assert "NO ROW IS IN THE COHORT plan=enterprise, which the plan declares" in said
+    assert "a name that says nothing here (cohort), 60 times, first at line 1" in said
+    told = replay(shell, "--json").json()["rows"]
+    assert told["unmet_cohorts"] == ["plan=free", "plan=enterprise"]
+
+
+def test_values_that_an_application_would_leave_out_are_told(shell: Project) -> None:
+    late = {**PLAN, "metrics": {"resolved": {"matures_after": "1h"}}}
+    shell.write("plan.toml", as_toml(late))
+    rows = traffic(60)
+    rows.append({"t": rows[0]["t"] + 90_000, "of": "r0", "metrics": {"resolved": 1}})
+    del rows[0]["metrics"]["resolved"]
+    shell.write("log.jsonl", as_lines(rows))
+    said = unfolded(replay(shell))
+    assert "left out 1 values that came later than `matures_after` allows" in said
+
+
+def test_calls_that_both_answered_are_shown_as_pairs(shell: Project) -> None:
+    rows = traffic(60)
+    for row in rows:
+        row["paired"] = {"v1": row["metrics"], "v2": row.pop("metrics")}
+    shell.write("log.jsonl", as_lines(rows))
+    said = replay(shell).out
+    assert "60 more calls that both arms answered" in said
+    assert "0 / 0, 60 pairs" in said
+
+
+def test_a_hold_says_what_takes_longest(shell: Project) -> None:
+    shell.write("log.jsonl", as_lines(traffic(1_500)))
+    told = replay(shell, "--json").json()["gate"]["findings"]
+    needed = max(each["needs"] or 0 for each in told)
+    assert f"takes longest: some {needed:,} more exposures" in unfolded(replay(shell))
+
+
+@pytest.mark.parametrize("wide", [80, 100, 160])
+def test_it_fits_the_terminal(
+    shell: Project, monkeypatch: pytest.MonkeyPatch, wide: int
+) -> None:
+    rows = traffic(1_500)
+    rows[7]["variant"] = "V2"
+    shell.write("log.jsonl", as_lines(rows))
+    monkeypatch.setenv("COLUMNS", str(wide))
+    monkeypatch.setattr("flipback.cli._page.is_terminal", lambda _: True)
+    head, *lines = replay(shell).out.splitlines()
+    assert head.startswith("hold: ")
+    assert max(map(len, lines)) <= min(wide, 140)
+    assert any("difference between" in line for line in lines)
+    assert ("no room for " in lines[-1]) is (wide < 160)
 
 
 def test_a_metric_that_never_comes_is_told_loudly(shell: Project) -> None:
@@ -135,6 +196,33 @@ def test_a_log_that_cannot_be_used_is_a_mistake(shell: Project, as_json: bool) -
     assert said.code == ExitCode.MISTAKES
     assert said.err.startswith("flipback: log.jsonl:1: no row, as 1 of 1 rows")
     assert not as_json or json.loads(said.out)["exit"] == 1
+
+
+def test_standard_input_that_is_closed_is_an_empty_log(
+    shell: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    said = replay(shell, log="-")
+    assert said.code == ExitCode.MISTAKES
+    assert said.err.startswith("flipback: standard input: is empty")
+
+
+def test_nobody_need_listen(shell: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    shell.write("log.jsonl", as_lines(traffic(60)))
+    monkeypatch.setattr("sys.stdout", None)
+    assert main(["replay", "log.jsonl", "--plan", "plan.toml"]) == ExitCode.OK
+
+
+def test_a_copy_that_has_no_room_says_what_to_do(
+    shell: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buffered = io.BufferedReader(io.BytesIO(as_lines(traffic(3)).encode()))
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=buffered))
+    monkeypatch.setattr("tempfile.tempdir", str(shell.root / "nowhere"))
+    said = replay(shell, "--aa", "25", log="-")
+    assert said.code == ExitCode.MISTAKES
+    assert "standard input: cannot be copied to read it again" in said.err
+    assert "set TMPDIR" in said.err
 
 
 @pytest.mark.parametrize("log", [".", "nowhere.jsonl"])
@@ -194,6 +282,7 @@ USAGE = [
     (["--inject", "error:+1", "--cohort", "plan=fre"], "did you mean `plan=free`?"),
     (["--cohort", "plan=free"], "nothing says how; add --inject"),
     (["--inject", "error"], "'error' is no harm; write it as error:+20%"),
+    (["--inject", "error:+0%"], "changes nothing"),
     (["--inject", "error:-200%"], "nothing falls by more than 100%"),
     (["--columns", "t"], "'t' is not FIELD=COLUMN"),
     (["--columns", "when=t"], "'when' is no field"),

@@ -293,3 +293,40 @@ def test_a_tail_is_measured_once_control_has_frozen_its_percentiles() -> None:
     slow = power(plan, Traffic(calls_per_day=100)).stages[0].tests[1]
     assert slow.passes_days > 1_000 / 95
     assert slow.catches_days > 1_000 / 95
+
+
+@pytest.mark.parametrize(
+    ("metric", "described"),
+    [
+        ("precision", {"numerator": "caught", "denominator": "flagged"}),
+        ("loss", {"sum": {"fraud": 1.0, "reviews": 4.5}}),
+    ],
+)
+def test_shadow_traffic_never_decides_what_is_made_of_others(
+    metric: str, described: dict[str, object]
+) -> None:
+    guardrail = {"metric": metric, "fails_on": "decrease", "tolerance": 0.1}
+    plan = plan_of(
+        guardrail, metrics={metric: described}, stages=[{"shadow": 1.0}, {"weight": 50}]
+    )
+    known = {metric: Baseline(mean=0.8, deviation=0.4), "flagged": Baseline(mean=0.5)}
+    found = power(plan, replace(DAILY, baselines=known))
+    assert only(found).passes_days == inf
+    assert only(found, 1).passes_days < 1
+    (remedy,) = found.remedies
+    assert (remedy.place, remedy.pairs) == (0, None)
+    assert remedy.half_days < 1
+
+
+def test_outcomes_that_come_late_are_given_time_to_be_caught() -> None:
+    late = {"score": {"matures_after": "30d"}}
+    at_once = only(power(plan_of(SCORE), DAILY)).least_harm
+    later = only(power(plan_of(SCORE, metrics=late), DAILY)).least_harm
+    assert later == pytest.approx(at_once, rel=0.01)
+
+
+def test_a_shadow_stage_asks_for_calls_and_not_for_subjects() -> None:
+    stage = {"shadow": 0.1, "min_exposures": 20_000}
+    plan = plan_of(SCORE, stages=[stage, {"weight": 50}])
+    found = power(plan, replace(DAILY, calls_per_subject_per_day=10))
+    assert found.stages[0].lasts_days == pytest.approx(20)

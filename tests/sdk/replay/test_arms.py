@@ -54,7 +54,7 @@ def test_a_harmful_candidate_is_no_false_alarm_once_arms_are_exchanged(
 
 
 def test_many_runs_say_the_same_as_each_alone(bench: Bench) -> None:
-    rows = traffic(400, users=60)
+    rows = traffic(400, users=200)
     harmed = bench.having(harm=Harm("resolved", -0.5, relative=True))
     together = harmed.many(rows, runs=3)
     assert together.rolled_back.hits == 3
@@ -127,6 +127,18 @@ def test_what_power_foretells_is_what_many_runs_find(bench: Bench) -> None:
     assert median is not None
     assert told is not None
     assert median / 3 < told < median * 3
+
+
+def test_outcomes_that_half_of_the_calls_have_take_twice_the_calls(
+    bench: Bench,
+) -> None:
+    rows, harm = traffic(2_000), Harm("resolved", -0.2, relative=True)
+    whole = foretold(PLAN, bench.run(rows).ended, harm)
+    for row in rows[::2]:
+        del row["metrics"]["resolved"]
+    half = foretold(PLAN, bench.run(rows).ended, harm)
+    assert whole is not None
+    assert half == pytest.approx(2 * whole, rel=0.2)
 
 
 def test_power_cannot_tell_of_what_nothing_guards(bench: Bench) -> None:

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from flipback.replay import LogError, Outcome, Source, Trouble
+from flipback.replay import MOST_EPOCHS, LogError, Outcome, Source, Trouble
 from logs import Bench, Row, as_lines, nothing, traffic, troubles
 
 
@@ -37,6 +37,7 @@ LEFT_OUT = [
     (altered(4, id={"a": 1}), Trouble.BAD_NAME),
     (altered(4, rule=[]), Trouble.BAD_NAME),
     (altered(4, epoch=False), Trouble.BAD_NAME),
+    (altered(4, subject=float("nan")), Trouble.BAD_NAME),
     (altered(4, weight="half"), Trouble.BAD_WEIGHT),
     (altered(4, weight=101), Trouble.BAD_WEIGHT),
     (altered(4, weight=float("inf")), Trouble.BAD_WEIGHT),
@@ -69,6 +70,7 @@ KEPT = [
     (altered(4, paired={"v1": {"error": 0}}), Trouble.BAD_PAIR),
     (altered(4, paired={"v1": {"error": 0}, "v2": {}}), Trouble.BAD_PAIR),
     (altered(4, t=1_767_225_600), Trouble.BACKWARDS),
+    (altered(4, cohort={"plan": "free"}), Trouble.UNKNOWN_FIELD),
 ]
 
 
@@ -161,6 +163,20 @@ def test_a_guarded_metric_that_no_row_has_is_named(bench: Bench) -> None:
     assert bench.run(rows).rows.unseen == ("resolved",)
 
 
+def test_a_declared_cohort_that_no_row_is_in_is_named(bench: Bench) -> None:
+    rows = [{**row, "cohorts": {"tier": "free"}} for row in traffic(20)]
+    assert bench.run(rows).rows.unmet == ("plan=free", "plan=enterprise")
+    assert bench.run(traffic(20)).rows.unmet == ()
+
+
+def test_epochs_that_name_single_rows_are_refused(bench: Bench) -> None:
+    alike = {"variant": "v1", "t": 1.0}
+    rows = [{**row, **alike, "epoch": row["id"]} for row in traffic(MOST_EPOCHS + 2)]
+    says = f"log.jsonl:{MOST_EPOCHS + 1}: more than 10,000 epochs"
+    with pytest.raises(LogError, match=says):
+        bench.run(rows)
+
+
 def test_an_archive_that_is_cut_off_is_used_as_far_as_it_goes(bench: Bench) -> None:
     packed = gzip.compress(as_lines(traffic(4_000)).encode())
     found = bench.run(packed[: len(packed) // 2], "log.jsonl.gz")
@@ -178,6 +194,7 @@ def useless() -> list[tuple[str | bytes, str]]:
         (gzip.compress(b""), "log.jsonl: is empty"),
         (GOOD.encode("utf-16"), "log.jsonl:1: is UTF-16 text; convert it"),
         (gzip.compress(GOOD.encode())[:12], "log.jsonl:1: the archive ends too early"),
+        ('[{"t": 1},\n{"t": 2}]\n', "one JSON object per line"),
         ("hello\nworld\n", "log.jsonl:1: no row, as 2 of 2 rows, and no exposure"),
         (of_others, "no row has control 'v1' or candidate 'v2' of the plan; did you"),
         (timeless, "log.jsonl:1: no time in `t`, as 3 of 3 rows"),

@@ -80,11 +80,12 @@ def test_late_outcomes_and_pairs_have_columns_too(bench: Bench) -> None:
     log = (
         "id,t,subject,variant,of,metric.resolved,paired.v1.error,paired.v2.error\n"
         "r1,1,a,v1,,,0,1\n"
-        ",2,,,r1,1,,\n"
+        "r2,2,b,v1,,,,\n"
+        ",3,,,r2,1,,\n"
     )
     found = bench.run(log, "log.csv")
     assert found.rows.remarks == ()
-    assert (found.rows.exposures, found.rows.outcomes) == (1, 1)
+    assert (found.rows.exposures, found.rows.outcomes) == (2, 1)
     assert found.ended.observed == 1
 
 
@@ -103,6 +104,41 @@ def test_a_mistyped_column_is_guessed(bench: Bench) -> None:
     wrong = {**COLUMNS, "t": "timestmap"}
     with pytest.raises(LogError, match="did you mean `timestamp`"):
         bench.having(columns=wrong).run(as_csv(traffic(3)), "log.csv")
+
+
+def test_columns_that_mean_nothing_are_told(bench: Bench) -> None:
+    log = "t,subject,variant,error,metric.error,t\n1,a,v1,0,0,2\n"
+    (remark,) = bench.run(log, "log.csv").rows.remarks
+    assert (remark.trouble, remark.count) == (Trouble.UNKNOWN_FIELD, 2)
+    assert remark.names == ("error", "t")
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_cells_that_no_comma_separates_are_told(bench: Bench, separator: str) -> None:
+    log = "t,subject,variant\n1,a,v1\n".replace(",", separator)
+    with pytest.raises(LogError, match="separate cells by commas"):
+        bench.run(log, "log.csv")
+
+
+def test_columns_of_a_log_of_json_are_refused(bench: Bench) -> None:
+    with pytest.raises(LogError, match="is JSON, and --columns is about CSV"):
+        bench.having(columns=COLUMNS).run(traffic(3))
+
+
+@pytest.mark.parametrize("rows", [200, 20_000])
+def test_a_stray_quote_costs_one_row(bench: Bench, rows: int) -> None:
+    lines = [f"{number},u{number},v1,0\n" for number in range(rows)]
+    lines[9] = '9,"u9,v1,0\n'
+    found = bench.run("t,subject,variant,metric.error\n" + "".join(lines), "log.csv")
+    assert troubles(found) == {Trouble.NO_ROW: (1, 11)}
+    assert (found.rows.read, found.rows.used) == (rows, rows - 1)
+
+
+def test_a_cell_may_have_lines(bench: Bench) -> None:
+    log = 't,subject,variant,epoch\n1,a,v1,"one\ntwo"\n2,b,v2\n'
+    found = bench.run(log, "log.csv")
+    assert troubles(found) == {Trouble.NO_ROW: (1, 4)}
+    assert {key.epoch for key in found.ended.evidence.cells} == {"one\ntwo"}
 
 
 BAD = [

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from flipback.analysis import Analysis
 from flipback.plan import RolloutPlan
-from flipback.replay import Outcome, Watch
+from flipback.replay import Outcome, Trouble, Watch
 from flipback.tally import Seen, Tally
 from flipback.verdict import Action, Verdict
-from logs import Bench, Row, hashed, plan_of, traffic
+from logs import Bench, Row, hashed, plan_of, traffic, troubles
 
 
 def test_a_cohort_that_suffers_rolls_back_and_the_rest_is_not_read(
@@ -174,6 +174,53 @@ def test_pairs_count_as_observations_of_the_candidate(bench: Bench) -> None:
     assert ended.decisive is not None
     assert ended.decisive.pairs == ended.observed < 300
     assert ended.exposures("v2") == 0
+
+
+def shadowed(calls: int, **changes: object) -> list[Row]:
+    """Return a split of which each call of control was answered by both."""
+    rows = traffic(calls, weight=10)
+    for row in rows:
+        if row["variant"] == "v1":
+            row["paired"] = {"v1": row["metrics"], "v2": {"error": 0, "resolved": 1}}
+            row.update(changes)
+    return rows
+
+
+def test_a_call_that_both_answered_is_a_pair_and_no_exposure(bench: Bench) -> None:
+    rows = shadowed(400)
+    of_pairs = sum("paired" in row for row in rows)
+    found = bench.run(rows)
+    cells = found.ended.evidence.cells
+    booked = {
+        (key.metric, key.variant): cell.total_n
+        for key, cell in cells.items()
+        if not key.cohort
+    }
+    assert booked["resolved+paired", "v1"] == of_pairs
+    assert ("resolved", "v1") not in booked
+    assert ("exposure", "v1") not in booked
+    assert booked["exposure", "v2"] == 400 - of_pairs
+    assert found.ended.observed == 400
+    assert found.rows.remarks == ()
+
+
+def test_a_split_with_pairs_is_not_taken_for_a_wrong_one(bench: Bench) -> None:
+    ended = bench.run(shadowed(2_000)).ended
+    assert ended.distrusted is None
+
+
+def test_what_one_arm_of_a_pair_recorded_alone_is_left_out_and_told(
+    bench: Bench,
+) -> None:
+    rows = shadowed(20, metrics={"error": 1, "resolved": 0})
+    first = next(place for place, row in enumerate(rows) if "paired" in row)
+    for arm in rows[first]["paired"].values():
+        del arm["error"]
+    late = {"t": rows[-1]["t"], "of": rows[first]["id"], "metrics": {"error": 1}}
+    assert troubles(bench.run([*rows, late])) == {
+        Trouble.OF_ONE: (1, first + 1),
+        Trouble.LATE_OF_ONE: (1, 21),
+    }
 
 
 class Counted(Watch):

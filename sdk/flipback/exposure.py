@@ -316,10 +316,12 @@ class Evidence:
 
     Attributes:
         cells: Sums per key.
-        subjects: Distinct subjects per key, after thinning by a threshold that
-            is common to all keys of the route.
+        subjects: Distinct subjects per key. Of too many exposed subjects, or too many
+            with an event, those below a threshold that is common to all keys.
         excluded: Exposures and outcomes that are not compared, by reason.
-        sampled: Share of all subjects that `subjects` counts, 1 before any thinning.
+        sampled: Share of all exposed subjects that `subjects` counts, 1 before any
+            thinning.
+        events_sampled: Likewise of the subjects with an event, who are fewer.
         shares: The candidate's share among subjects of both arms, by epoch and rule,
             where the flag service was asked; see `Epoch.shares`.
         histograms: Distribution of control's values, by metric, of those metrics
@@ -330,6 +332,7 @@ class Evidence:
     subjects: Mapping[CellKey, int]
     excluded: Mapping[str, int]
     sampled: float = 1.0
+    events_sampled: float = 1.0
     shares: Mapping[tuple[str, str], float] = field(
         default_factory=dict[tuple[str, str], float]
     )

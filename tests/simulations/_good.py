@@ -29,11 +29,13 @@ class Rollout:
         name: As the table says it.
         tolerance: Of the guardrail on errors.
         kept: Hashes of subjects that are kept.
+        asks: Whether the flag service tells which share is in force.
     """
 
     name: str
     tolerance: float
     kept: float = MAX_SUBJECTS
+    asks: bool = True
 
     @property
     def plan(self) -> RolloutPlan:
@@ -55,7 +57,9 @@ class Rollout:
     def run(self, seed: int) -> float | None:
         """Return the days it took, None if it was rolled back or had not passed."""
         rng, plan = np.random.default_rng(seed), self.plan
-        counts = Counts(plan=plan, metric="error", most=self.kept)
+        shares = {f"e{stage}": weight / 100 for stage, weight in enumerate(WEIGHTS)}
+        known = shares if self.asks else None
+        counts = Counts(plan=plan, metric="error", share=known, most=self.kept)
         peaks = analyze(plan, counts.evidence).peaks
         stage = 0
         for hour in range(1, HOURS * LAST_DAY + 1):
@@ -79,7 +83,8 @@ class Rollout:
 
 ROLLOUTS = (
     Rollout(name="tolerance 20 %", tolerance=0.2),
-    Rollout(name="tolerance 20 %, every subject kept", tolerance=0.2, kept=inf),
+    Rollout(name="tolerance 20 %, no flag service to ask", tolerance=0.2, asks=False),
     Rollout(name="tolerance 5 %", tolerance=0.05),
     Rollout(name="tolerance 5 %, every subject kept", tolerance=0.05, kept=inf),
+    Rollout(name="tolerance 5 %, no flag service to ask", tolerance=0.05, asks=False),
 )

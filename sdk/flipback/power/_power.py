@@ -68,7 +68,8 @@ class StagePower:
     Attributes:
         stage: The stage, as the plan has it.
         next_weight: Percent of subjects that its gate opens.
-        within_days: Its window, `USUAL_DAYS` where it has none.
+        within_days: Its window, `USUAL_DAYS` where it has none; to these a metric
+            whose outcomes come late adds the time until they have.
         lasts_days: Days until everything that blocks has passed, window and least
             exposures included; infinite where something never does.
         tests: One per guardrail, measure and cohort, in the plan's order.
@@ -210,6 +211,7 @@ def _test(
 ) -> Prospect:
     test = question.test
     limited = test.guardrail.limit is not None
+    late = 0.0 if stage.window else question.delay_days
     return Prospect(
         metric=test.guardrail.metric,
         measure=test.measure,
@@ -219,16 +221,20 @@ def _test(
         passes_days=question.passes(stage, next_weight=opens, before=before),
         harm=question.harm,
         catches_days=question.catches(stage, question.harm),
-        least_harm=question.least_harm(stage, within),
+        least_harm=question.least_harm(stage, within + late),
     )
 
 
 def _exposing(plan: RolloutPlan, traffic: Traffic, stage: Stage) -> float:
-    """Return the days until the smallest cohort has as many subjects as it needs."""
+    """Return the days until the smallest cohort has as many subjects as it needs.
+
+    In a shadow stage, which nobody meets the candidate in, these are calls.
+    """
     if not stage.min_exposures:
         return 0.0
     share = stage.shadow if stage.weight is None else stage.weight / ALL
     fewest = min(shares_of(plan, traffic).values(), default=1.0) * (share or 0.0)
-    subjects = traffic.calls_per_day / max(1.0, traffic.calls_per_subject_per_day)
-    daily = subjects * fewest
+    calls_each = max(1.0, traffic.calls_per_subject_per_day)
+    units = 1.0 if stage.weight is None else calls_each
+    daily = traffic.calls_per_day / units * fewest
     return stage.min_exposures / daily if daily else inf

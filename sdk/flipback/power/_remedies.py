@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from flipback.assignment import Cohort
 from flipback.plan import GateRule, Stage
-from flipback.power._laws import Limit
+from flipback.power._laws import Limit, Means
 from flipback.power._question import NEVER_DAYS, Question
 from flipback.signals import Measure
 from flipback.stats import least
@@ -94,6 +94,11 @@ def _fault(question: Question) -> str:
     if isinstance(law, Limit):
         room = [harm * (law.limit - law.mean) for harm in question.sides]
         return "" if min(room) > 0 else "control itself does not keep this limit"
+    if isinstance(law, Means):
+        if not law.scale:
+            return "no share of 0 can be tolerated: guard a limit"
+        if not law.variance:
+            return "its baseline never varies: say its deviation"
     tolerance = guardrail.tolerance or 0.0
     if not tolerance:
         return "with a tolerance of 0 only a candidate that is better can pass"

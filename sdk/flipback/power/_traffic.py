@@ -122,7 +122,10 @@ class Flow(NamedTuple):
 
 
 def flow_of(plan: RolloutPlan, traffic: Traffic, test: Test) -> Flow:
-    """Return what a test sees: subjects for events, calls or their parts for means."""
+    """Return what a test sees: subjects for events, calls or their parts for means.
+
+    Pairs say nothing of ratios and sums, which no single call has a value of.
+    """
     share = shares_of(plan, traffic).get(test.cohort, 0.0) if test.cohort else 1.0
     calls = traffic.calls_per_day * share
     kind, metric = plan.kind_of(test.guardrail.metric), test.guardrail.metric
@@ -130,10 +133,10 @@ def flow_of(plan: RolloutPlan, traffic: Traffic, test: Test) -> Flow:
         return Flow(calls / max(1.0, traffic.calls_per_subject_per_day), calls)
     denominator = plan.metric(metric).denominator
     if denominator is None:
-        return Flow(calls, calls)
+        return Flow(calls, 0.0 if plan.metric(metric).components else calls)
     per_call = baseline_of(plan, traffic, denominator)
     units = calls * (per_call.mean if per_call is not None else 0.0)
-    return Flow(units, units)
+    return Flow(units, 0.0)
 
 
 def matured(stretches: Sequence[Stretch], delay_days: float) -> Sequence[Stretch]:

@@ -16,12 +16,8 @@ from flipback.exposure import (
     LateOutcome,
 )
 from flipback.histogram import Histogram
-from flipback.stores import _epochs
+from flipback.stores import _epochs, _subjects
 
-
-_HASHES = 1 << 64
-_TO_SIGNED = 1 << 63  # subtracting keeps the order, and SQLite has no unsigned
-_MOST_HALVINGS = 63
 
 _FIND_KEY = """
 SELECT id FROM keys
@@ -91,7 +87,8 @@ def book(db: sqlite3.Connection, batch: Batch, *, now: float, most: int) -> None
         db: A connection inside a write transaction.
         batch: What to add; it is not changed.
         now: Unix seconds; late outcomes that have expired by then are ignored.
-        most: Hashes of subjects to keep per route and attempt.
+        most: Hashes of subjects to keep per route and attempt: of those exposed, and
+            of those with an event.
     """
     _epochs.add(db, batch.epochs.values())
     late = _Late()
@@ -101,7 +98,7 @@ def book(db: sqlite3.Connection, batch: Batch, *, now: float, most: int) -> None
     for cells in (batch.cells, late.cells):
         _add_cells(db, cells)
     for subjects in (batch.subjects, late.subjects):
-        _add_subjects(db, subjects, most=most)
+        _subjects.add(db, subjects, most=most, key_id=_key_id)
     for histograms in (batch.histograms, late.histograms):
         _add_histograms(db, histograms)
     for (route, reason), exposures in batch.excluded.items():
@@ -129,11 +126,13 @@ def read(
             subjects[key] = row[8]
         if row[9] is not None:
             cells[key] = _unpacked(*row[9:])
+    sampled, events_sampled = _subjects.sampled(db, route, attempt)
     return Evidence(
         cells=cells,
         subjects=subjects,
         excluded=dict(db.execute(_READ_EXCLUDED, (route, trip)).fetchall()),
-        sampled=1 / (1 << _halvings(db, route, attempt)),
+        sampled=sampled,
+        events_sampled=events_sampled,
         shares=_epochs.shares(db, of),
         histograms=_histograms(db, of),
     )
@@ -224,26 +223,6 @@ def _from_bytes(numbers: _Numbers, stored: bytes) -> _Numbers:
     return numbers
 
 
-def _add_subjects(
-    db: sqlite3.Connection, subjects: Mapping[CellKey, set[int]], *, most: int
-) -> None:
-    groups = {(key.route, key.attempt) for key in subjects}
-    limits = {group: _limit(_halvings(db, *group)) for group in groups}
-    for key, hashes in subjects.items():
-        limit = limits[key.route, key.attempt]
-        key_id = _key_id(db, key)
-        inserted = db.executemany(
-            "INSERT OR IGNORE INTO subjects (key, hash) VALUES (?, ?)",
-            [(key_id, each - _TO_SIGNED) for each in sorted(hashes) if each < limit],
-        ).rowcount
-        db.execute(
-            "UPDATE keys SET subjects = subjects + ? WHERE id = ?",
-            (max(0, inserted), key_id),
-        )
-    for group in groups:
-        _thin(db, *group, most=most)
-
-
 def _add_histograms(
     db: sqlite3.Connection, histograms: Mapping[CellKey, Histogram]
 ) -> None:
@@ -258,50 +237,3 @@ def _histograms(db: sqlite3.Connection, of: _epochs.Scope) -> dict[str, Histogra
     for metric, number, count in db.execute(_READ_HISTOGRAMS, of):
         bins.setdefault(metric, {})[number] = count
     return {metric: Histogram(counts) for metric, counts in bins.items()}
-
-
-def _limit(halvings: int) -> int:
-    return _HASHES >> halvings
-
-
-def _halvings(db: sqlite3.Connection, route: str, attempt: int) -> int:
-    row = db.execute(
-        "SELECT halvings FROM samples WHERE route = ? AND attempt = ?",
-        (route, attempt),
-    ).fetchone()
-    return int(row[0]) if row else 0
-
-
-def _stored(db: sqlite3.Connection, route: str, attempt: int) -> int:
-    row = db.execute(
-        "SELECT sum(subjects) FROM keys WHERE route = ? AND attempt = ?",
-        (route, attempt),
-    ).fetchone()
-    return int(row[0] or 0)
-
-
-def _thin(db: sqlite3.Connection, route: str, attempt: int, *, most: int) -> None:
-    """Halve the limit of all keys of this attempt until at most `most` hashes remain.
-
-    The limit that results depends only on the set of subjects seen, not on the
-    order in which batches came.
-    """
-    halvings = _halvings(db, route, attempt)
-    while _stored(db, route, attempt) > most and halvings < _MOST_HALVINGS:
-        halvings += 1
-        db.execute(
-            "INSERT OR REPLACE INTO samples (route, attempt, halvings)"
-            " VALUES (?, ?, ?)",
-            (route, attempt, halvings),
-        )
-        db.execute(
-            "DELETE FROM subjects WHERE hash >= ? AND key IN"
-            " (SELECT id FROM keys WHERE route = ? AND attempt = ?)",
-            (_limit(halvings) - _TO_SIGNED, route, attempt),
-        )
-        db.execute(
-            "UPDATE keys SET subjects ="
-            " (SELECT count(*) FROM subjects WHERE key = keys.id)"
-            " WHERE route = ? AND attempt = ?",
-            (route, attempt),
-        )

@@ -259,7 +259,7 @@ def test_exclusions_are_counted_since_the_trip(store: SqliteStore) -> None:
     assert store.evidence(ROUTE, attempt=1, trip=2).excluded == {"killed": 4}
 
 
-def test_many_subjects_are_sampled_by_one_limit_for_all_keys(
+def test_those_exposed_are_sampled_by_one_limit_that_costs_no_event(
     store: SqliteStore,
 ) -> None:
     numbers = random.Random(1)  # noqa: S311 - not a secret
@@ -271,13 +271,25 @@ def test_many_subjects_are_sampled_by_one_limit_for_all_keys(
         start=1,
     ):
         store.flush(batch(sequence, subjects=subjects))
-    counted = store.evidence(ROUTE, attempt=1, trip=0).subjects
-    limit = 2**64 // 8
-    assert counted == {
+    evidence = store.evidence(ROUTE, attempt=1, trip=0)
+    limit = 2**64 // 4
+    assert evidence.subjects == {
         key(variant="control"): sum(each < limit for each in control),
         key(): sum(each < limit for each in candidate),
-        rare: sum(each < limit for each in candidate),
+        rare: len(candidate),
     }
+    assert (evidence.sampled, evidence.events_sampled) == (1 / 4, 1)
+
+
+def test_those_with_an_event_are_sampled_on_their_own(store: SqliteStore) -> None:
+    numbers = random.Random(1)  # noqa: S311 - not a secret
+    failed = {numbers.getrandbits(64) for _ in range(3000)}
+    store.flush(batch(1, subjects={key("error"): failed, key(): {1, 2}}))
+    store.flush(batch(2, subjects={key("error"): failed, key(): {1, 3}}))
+    evidence = store.evidence(ROUTE, attempt=1, trip=0)
+    kept = sum(each < 2**64 // 4 for each in failed)
+    assert evidence.subjects == {key("error"): kept, key(): 3}
+    assert (evidence.sampled, evidence.events_sampled) == (1, 1 / 4)
 
 
 def test_a_sample_of_one_attempt_leaves_others_whole(store: SqliteStore) -> None:

@@ -246,7 +246,7 @@ def _draw_flips(
 
 def slower() -> Design:
     """Everything takes 20 % longer."""
-    return _latency("latency x 1.2 everywhere, 10 % split", lambda x: 1.2 * x)
+    return _latency("latency x 1.2 everywhere, 10 % split", _slowed)
 
 
 def longer_tail() -> Design:
@@ -256,11 +256,19 @@ def longer_tail() -> Design:
 
 def same_latency() -> Design:
     """Identical models."""
-    return _latency("A/A, latency, 10 % split", lambda x: x)
+    return _latency("A/A, latency, 10 % split", _as_it_is)
 
 
 P90 = float(np.exp(1.2815515594))
 P99 = float(np.exp(2.3263478740))
+
+
+def _as_it_is(x: Floats) -> Floats:
+    return x
+
+
+def _slowed(x: Floats) -> Floats:
+    return 1.2 * x
 
 
 def _stretched(x: Floats) -> Floats:

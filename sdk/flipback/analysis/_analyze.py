@@ -200,7 +200,13 @@ def _weigh(test: Test, strata: Strata, *, alpha: float, least_deff: float) -> We
         return Weighed(engine=engine, note=note)
     if events:
         return weigh_events(test, strata, alpha=alpha)
-    return weigh_means(test, strata.means(test), alpha=alpha, least_deff=least_deff)
+    return weigh_means(
+        test,
+        strata.means(test),
+        alpha=alpha,
+        least_deff=least_deff,
+        deff=1.0 if strata.met_once(test.cohort) else None,
+    )
 
 
 def _finding(

@@ -1,6 +1,8 @@
 """Weigh rare events: the rate engine on subjects of a split, McNemar's on pairs.
 
-Counting subjects, not requests, makes a retry storm one event. Pairs are counted by
+Counting subjects, not requests, makes a retry storm one event. Who returns in another
+stratum, as under the next epoch or in the next hour, is counted there again: how much
+strata have in common is told by the buckets. Pairs are counted by
 request and divided by the design effect of their differences. No call is both, and
 which arm of a pair fails is a fair coin whatever the call and its subject, so the
 product of the two e-values is one.
@@ -20,6 +22,7 @@ from flipback.analysis._weighed import (
     too_large,
     towards,
     two_sided,
+    whole,
 )
 from flipback.analysis._weights import Test
 from flipback.stats import (
@@ -28,9 +31,11 @@ from flipback.stats import (
     RateStratum,
     design_effect,
     mcnemar,
+    of_either,
     rate_engine,
     rate_interval,
     rates,
+    recurrence,
     stratified_score,
 )
 from flipback.verdict import Interval
@@ -42,11 +47,12 @@ class Events:
 
     Attributes:
         strata: Every stratum of a split, compared or not.
-        entered: Those with subjects in both arms.
+        entered: Those with subjects in both arms, numbers over the recurrence.
         paired: Strata of calls that both arms answered, values 0 and 1.
         discordant: Pairs with an event under the candidate alone, control alone,
             and both, over the design effect.
         deff: That design effect; distinct subjects need none.
+        recurrence: Strata that a subject counts in, as if it were in one.
     """
 
     strata: tuple[RateStratum, ...]
@@ -54,22 +60,23 @@ class Events:
     paired: tuple[PairedArm, ...] = ()
     discordant: tuple[float, float, float] = (0.0, 0.0, 0.0)
     deff: float = 1.0
+    recurrence: float = 1.0
 
     @classmethod
-    def of(
-        cls, strata: Sequence[RateStratum], paired: Sequence[PairedArm] = ()
-    ) -> "Events":
+    def of(cls, test: Test, strata: Strata) -> "Events":
         """Return events of subjects and of pairs; pairs that are not 0/1 are left out.
 
         So are pairs that cannot be weighed.
         """
-        binary = tuple(arm for arm in paired if arm.is_weighable and arm.is_binary)
+        split, again = strata.rates(test), _recurrence(test, strata)
+        entered = tuple(s for s in split if s.candidate_n and s.control_n)
+        binary = binary_of(strata.pairs(test))
         total = sum([arm.n for arm in binary])
         deff = design_effect([(arm.difference, arm.n / total) for arm in binary])
         counts = [arm.discordance for arm in binary]
         return cls(
-            strata=tuple(strata),
-            entered=tuple(s for s in strata if s.candidate_n and s.control_n),
+            strata=split,
+            entered=tuple(s.over(again) for s in entered) if again > 1 else entered,
             paired=binary,
             discordant=(
                 sum([each.candidate_only for each in counts]) / deff,
@@ -77,6 +84,7 @@ class Events:
                 sum([each.both for each in counts]) / deff,
             ),
             deff=deff,
+            recurrence=again,
         )
 
     def log_e(self, harm: Harm, *, margin: float, times: float = 1.0) -> float:
@@ -106,7 +114,7 @@ def weigh_events(test: Test, strata: Strata, *, alpha: float) -> Weighed:
     paired = strata.pairs(test)
     if not all_weighable([arm.difference for arm in paired]):
         return Weighed(engine=Engine.RATE, note=too_large(test.guardrail.metric))
-    events = Events.of(strata.rates(test), paired)
+    events = Events.of(test, strata)
     control, candidate = _values(events)
     grown = partial(_log_e, test, events)
     log_e = grown(1.0)
@@ -114,18 +122,29 @@ def weigh_events(test: Test, strata: Strata, *, alpha: float) -> Weighed:
     return Weighed(
         engine=_engine(events),
         log_e=log_e if weighed else 0.0,
-        control_n=sum([stratum.control_n for stratum in events.strata]),
-        candidate_n=sum([stratum.candidate_n for stratum in events.strata]),
+        control_n=whole(sum([stratum.control_n for stratum in events.strata])),
+        candidate_n=whole(sum([stratum.candidate_n for stratum in events.strata])),
         control_value=control,
         candidate_value=candidate,
         interval=_interval(events, alpha),
-        deff=events.deff,
+        deff=max(events.deff, events.recurrence),
         strata=len(events.entered) + len(events.paired),
         epochs=strata.epochs_of(test),
         pairs=pairs_of(events.paired),
         note="" if weighed else _missing(events.strata),
         grown=grown if weighed else None,
     )
+
+
+def binary_of(paired: Sequence[PairedArm]) -> tuple[PairedArm, ...]:
+    """Return the pairs whose values are 0 and 1."""
+    return tuple(arm for arm in paired if arm.is_weighable and arm.is_binary)
+
+
+def _recurrence(test: Test, strata: Strata) -> float:
+    """Return the strata that a subject counts in, for both arms."""
+    control, candidate = (recurrence(arms) for arms in strata.requests(test))
+    return of_either(control, candidate)
 
 
 def _log_e(test: Test, events: Events, times: float) -> float:
@@ -136,7 +155,7 @@ def _log_e(test: Test, events: Events, times: float) -> float:
 
 
 def _grown(strata: Sequence[RateStratum], times: float) -> list[RateStratum]:
-    return [RateStratum(*[round(count * times) for count in s]) for s in strata]
+    return [stratum.grown(times) for stratum in strata]
 
 
 def _engine(events: Events) -> Engine:

@@ -81,9 +81,10 @@ def rule_out_side(
     if strata.unfrozen(test):
         return Ruled()
     if strata.counts_subjects(test):
-        ruled = _events(Events.of(strata.rates(test), strata.pairs(test)), side)
+        ruled = _events(Events.of(test, strata), side)
     else:
-        ruled = _means(test, side, strata, deff=finding.deff)
+        deff = None if finding.note else finding.deff
+        ruled = _means(test, side, strata, deff=deff)
     return ruled if side.can_be_ruled_out else ruled._replace(never=_impossible(side))
 
 
@@ -129,24 +130,26 @@ def _rates_ruled_out(strata: Sequence[RateStratum], side: Side) -> float:
 
 
 def _alike(stratum: RateStratum, more: float) -> RateStratum:
-    hits, others, candidate_n, control_n = stratum
+    hits, others, candidate_n, control_n, _ = stratum
     rate = (hits + others) / (candidate_n + control_n)
-    return RateStratum(
-        round(hits + more * rate * candidate_n),
-        round(others + more * rate * control_n),
-        round(candidate_n * (1 + more)),
-        round(control_n * (1 + more)),
+    return stratum._replace(
+        candidate_events=hits + more * rate * candidate_n,
+        control_events=others + more * rate * control_n,
+        candidate_n=candidate_n * (1 + more),
+        control_n=control_n * (1 + more),
     )
 
 
-def _means(test: Test, side: Side, strata: Strata, *, deff: float) -> Ruled:
+def _means(test: Test, side: Side, strata: Strata, *, deff: float | None) -> Ruled:
     scored = _scored(test, side, strata, deff=deff)
     if scored is None or not scored.mei > 0:
         return Ruled()
     return _mixed(scored)
 
 
-def _scored(test: Test, side: Side, strata: Strata, *, deff: float) -> _Scored | None:
+def _scored(
+    test: Test, side: Side, strata: Strata, *, deff: float | None
+) -> _Scored | None:
     """Return the score of "no worse than the margin"; None where nothing is weighed.
 
     Of logarithms a relative margin is a difference, which any score can be shifted
@@ -161,7 +164,7 @@ def _scored(test: Test, side: Side, strata: Strata, *, deff: float) -> _Scored |
         paired=entered.paired,
         margin=0.0 if is_log else -side.margin,
         harm=opposite(side.harm),
-        least_deff=deff,
+        deff=deff,
     )
     if score is None:
         return None
@@ -171,8 +174,7 @@ def _scored(test: Test, side: Side, strata: Strata, *, deff: float) -> _Scored |
         total = score.score + distance * score.info
         return _Scored(total, score.info, distance, distance or least)
     distance = side.margin * abs(score.control_value)
-    mei = side.margin * least / smallest_harm(test) if side.margin else least
-    return _Scored(score.score, score.info, distance, mei)
+    return _Scored(score.score, score.info, distance, distance or least)
 
 
 def _mixed(scored: _Scored) -> Ruled:

@@ -79,7 +79,7 @@ def _weigh(
 def _of_events(
     test: Test, strata: Strata, *, alpha: float
 ) -> tuple[Weighed, Interval | None]:
-    events = Events.of(strata.rates(test), strata.pairs(test))
+    events = Events.of(test, strata)
     weighed = weigh_events(test, strata, alpha=alpha)
     if not (events.entered or events.paired):
         return weighed, None

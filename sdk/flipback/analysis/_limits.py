@@ -12,6 +12,7 @@ from functools import partial
 from math import exp, isfinite, log, sqrt
 from typing import NamedTuple
 
+from flipback.analysis._events import binary_of
 from flipback.analysis._invert import last_rejected
 from flipback.analysis._means import (
     BURN_IN,
@@ -21,6 +22,7 @@ from flipback.analysis._means import (
     difference,
     pairs_of,
     pooled_mean,
+    size_of,
 )
 from flipback.analysis._strata import Strata
 from flipback.analysis._weighed import (
@@ -31,6 +33,7 @@ from flipback.analysis._weighed import (
     too_large,
     towards,
     two_sided,
+    whole,
 )
 from flipback.analysis._weights import Test
 from flipback.stats import (
@@ -39,6 +42,7 @@ from flipback.stats import (
     design_effect,
     normal_mixture,
     one_sample,
+    recurrence,
     score_against_limit,
 )
 from flipback.verdict import Interval
@@ -47,7 +51,7 @@ from flipback.verdict import Interval
 BREACHED_BY_BOTH = "control breaches the limit as well, so rolling back would not help"
 _NOTHING = "no observations of the candidate"
 _NO_SHARE = "the limit is no share of subjects; write a number between 0 and 1"
-_CONSTANT = "all observations of the candidate have the same value"
+_CONSTANT = "all observations of the candidate are the limit itself"
 _MOST = 1 - 2**-53
 _FURTHEST_LOG_ODDS = 80.0
 _TYPICAL_WIDTH = 3.0
@@ -83,22 +87,24 @@ def weigh_event_limit(
 
     Pairs are counted by request and divided by their design effect.
     """
-    rates, paired = strata.rates(test), strata.pairs(test)
+    rates, of_pairs = strata.rates(test), binary_of(strata.pairs(test))
+    by_control, by_candidate = strata.requests(test)
     candidate = _Hits(
         sum([rate.candidate_events for rate in rates]),
         sum([rate.candidate_n for rate in rates]),
+        recurrence(by_candidate),
     )
     control = _Hits(
         sum([rate.control_events for rate in rates]),
         sum([rate.control_n for rate in rates]),
+        recurrence(by_control),
     )
-    of_pairs = [arm for arm in paired if arm.is_weighable and arm.is_binary]
     judge = partial(_against, test, limit, alpha)
     return _both(
         Weighed(
             engine=Engine.ONE_SAMPLE,
-            control_n=int(control.n),
-            candidate_n=int(candidate.n),
+            control_n=whole(control.n),
+            candidate_n=whole(candidate.n),
             control_value=_share(_with_pairs(control, [p.control for p in of_pairs])),
             candidate_value=_share(
                 _with_pairs(candidate, [p.candidate for p in of_pairs])
@@ -171,7 +177,8 @@ def _with_pairs(hits: _Hits, arms: Sequence[Arm]) -> _Hits:
     n = sum([arm.n for arm in arms])
     deff = design_effect([(arm, arm.n / n) for arm in arms])
     k = sum([arm.n * arm.mean for arm in arms])
-    return _Hits(hits.k + k / deff, hits.n + n / deff)
+    again = hits.deff
+    return _Hits(hits.k / again + k / deff, hits.n / again + n / deff)
 
 
 def _share(hits: _Hits) -> float | None:
@@ -243,7 +250,7 @@ def _judge_mean(test: Test, limit: float, alpha: float, arms: Sequence[Arm]) -> 
     if score is None:
         return _Answer(note=_CONSTANT)
     deviation = sqrt(max([arm.variance for arm in entered]))
-    mei = smallest_harm(test) * (abs(limit) or deviation)
+    mei = smallest_harm(test) * (size_of(limit, deviation) or abs(score.control_value))
 
     def grown(times: float) -> float:
         total, info = score.score * times, score.info * times

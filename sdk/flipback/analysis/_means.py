@@ -21,7 +21,6 @@ from flipback.analysis._weighed import (
     whole,
 )
 from flipback.analysis._weights import Test
-from flipback.exposure import BUCKETS
 from flipback.signals import Measure
 from flipback.stats import (
     MIN_CANDIDATE,
@@ -42,13 +41,21 @@ from flipback.verdict import Interval
 BURN_IN = 30
 """Observations of the candidate before the normal mixture says anything."""
 
-MIN_BUCKETS = 16
-"""Buckets that the subjects of an arm must occupy; some 18 subjects fill as many.
+MIN_UNITS = 24
+"""Buckets of equal size that the observations of an arm must be worth.
 
-With fewer the design effect cannot be estimated, however many the requests.
+Some 40 subjects who come equally often are. With fewer the design effect cannot be
+estimated, however many the requests: one busy subject may be most of an arm.
 """
 
 SAME_VALUE = "all observations of both arms have the same value"
+CUT_OFF = (
+    "all observations have the same value once cut off at control's 99.5th percentile; "
+    'what is that rare is no heavy tail: write kind = "mean", or guard an event'
+)
+
+_LEAST_MEAN = 1 / 3
+"""Of a deviation: the size of a mean that relative harm is related to at least."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,18 +87,32 @@ def entered_of(test: Test, means: Means) -> Entered:
 
 
 def weigh_means(
-    test: Test, means: Means, *, alpha: float, least_deff: float
+    test: Test,
+    means: Means,
+    *,
+    alpha: float,
+    least_deff: float,
+    deff: float | None = None,
 ) -> Weighed:
-    """Weigh one guardrail on a mean; what is missing is said in the note."""
+    """Weigh one guardrail on a mean; what is missing is said in the note.
+
+    Args:
+        test: The test.
+        means: Its arms.
+        alpha: The plan's.
+        least_deff: Design effect below which none is believed.
+        deff: The design effect, where it is known.
+    """
     entered = entered_of(test, means)
     if entered.note:
         return _undecided(test, means, entered.note)
     plain = stratified_score(
-        entered.pairs, paired=entered.paired, least_deff=least_deff
+        entered.pairs, paired=entered.paired, least_deff=least_deff, deff=deff
     )
     mei = least_difference(test, entered)
     if plain is None or not mei:
-        return _undecided(test, means, SAME_VALUE)
+        is_capped = test.measure is Measure.CAPPED
+        return _undecided(test, means, CUT_OFF if is_capped else SAME_VALUE)
     scored: dict[Harm, _Scored | None] = {
         harm: _scored(test, entered, plain, harm) for harm in harms_of(test.guardrail)
     }
@@ -119,12 +140,22 @@ def least_difference(test: Test, entered: Entered) -> float:
     """Return the smallest harm worth catching, in the unit that is weighed.
 
     On logarithms it is relative as it is. Else relative to the size of control's
-    mean; where that is 0 to control's deviation, and where that is 0 too to the
-    candidate's. 0 if there is nothing to relate to.
+    mean, see `size_of`; where control does not vary about 0 the candidate's deviation
+    stands for it. 0 if there is nothing to relate to.
     """
     if test.measure is Measure.LOG:
         return log1p(smallest_harm(test))
     return smallest_harm(test) * _scale(entered)
+
+
+def size_of(value: float, deviation: float) -> float:
+    """Return the size of a value that something relative is related to.
+
+    A third of the deviation at least. A value that lies about 0 by its nature, as a
+    balance or a sum of gains and costs, has no size of its own: relative to what is
+    left of it by chance no harm would ever be large enough to be worth catching.
+    """
+    return max(abs(value), _LEAST_MEAN * deviation)
 
 
 def count(arms: Sequence[Arm]) -> int:
@@ -156,11 +187,11 @@ def _burn_in(what: str, who: str, arms: Sequence[Arm], *, least: int) -> str:
     seen = whole(sum([arm.observed for arm in arms]))
     if seen < least:
         return f"needs {least - seen} more {what} ({seen} of {least})"
-    occupied = _occupied(arms)
-    if occupied < MIN_BUCKETS:
+    units = _units(arms)
+    if units < MIN_UNITS:
         return (
-            f"needs more subjects: those of {who} occupy {occupied} of {BUCKETS} "
-            f"buckets, {MIN_BUCKETS} are needed"
+            f"needs more subjects: the observations of {who} are worth {units:.0f} "
+            f"buckets of equal size, {MIN_UNITS} are needed"
         )
     return ""
 
@@ -197,14 +228,18 @@ def _lacking(means: Means, of_split: str, of_pairs: str) -> str:
     return of_pairs if means.paired and not means.pairs else of_split
 
 
-def _occupied(arms: Sequence[Arm]) -> int:
-    """Return how many buckets have observations, counted up to what is needed."""
-    for arm in arms:
-        occupied = BUCKETS - list(arm.bucket_n).count(0)
-        if occupied >= MIN_BUCKETS:
-            return occupied
-    buckets = zip(*[arm.bucket_n for arm in arms], strict=True)
-    return sum([any(counts) for counts in buckets])
+def _units(arms: Sequence[Arm]) -> float:
+    """Return how many buckets of equal size the observations are worth (Kish).
+
+    They are worth at least their number over that of the largest bucket, which is
+    quicker told, and nobody asks for more than is needed.
+    """
+    total = sum([arm.n for arm in arms])
+    if total >= MIN_UNITS * sum([max(arm.bucket_n) for arm in arms]) > 0:
+        return MIN_UNITS
+    sizes = [sum(counts) for counts in zip(*[a.bucket_n for a in arms], strict=True)]
+    square = sum([size * size for size in sizes])
+    return sum(sizes) / square * sum(sizes) if square > 0 else 0.0
 
 
 def _scale(entered: Entered) -> float:
@@ -212,7 +247,8 @@ def _scale(entered: Entered) -> float:
     controls += [arm.control for arm in entered.paired]
     candidates = [pair.candidate for pair in entered.pairs]
     candidates += [arm.candidate for arm in entered.paired]
-    return abs(_mean(controls)) or _deviation(controls) or _deviation(candidates)
+    of_control = size_of(_mean(controls), _deviation(controls))
+    return of_control or _deviation(candidates)
 
 
 def _mean(arms: Sequence[Arm]) -> float:

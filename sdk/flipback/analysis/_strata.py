@@ -10,7 +10,12 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Generic, TypeVar
 
-from flipback.analysis._missing import missing_as
+from flipback.analysis._missing import (
+    hits_of,
+    missing_as,
+    spread_of_gaps,
+    unanswered,
+)
 from flipback.analysis._recipes import recipe_of, signals_weighed
 from flipback.analysis._weights import Test
 from flipback.assignment import Cohort
@@ -19,7 +24,7 @@ from flipback.exposure import EXPOSURE, Cell, CellKey, Evidence
 from flipback.histogram import MIN_OBSERVATIONS, Histogram
 from flipback.plan import MetricKind, RolloutPlan
 from flipback.signals import Measure, Part, Signal
-from flipback.stats import Arm, Pair, PairedArm, RateStratum
+from flipback.stats import Arm, Pair, PairedArm, RateStratum, of_either
 
 
 T = TypeVar("T")
@@ -73,6 +78,8 @@ class Strata:
 
     _plan: RolloutPlan = field(repr=False)
     _sampled: float = field(repr=False)
+    _events_sampled: float = field(repr=False)
+    _shares: Mapping[tuple[str, str], float] = field(repr=False)
     _cells: Mapping[_Where, Mapping[_Stratum, _Arms[Cell]]] = field(repr=False)
     _subjects: Mapping[_Where, Mapping[_Stratum, _Arms[int]]] = field(repr=False)
     _histograms: Mapping[str, Histogram] = field(repr=False)
@@ -103,9 +110,28 @@ class Strata:
         A subject with an event was exposed, even where its exposure has not been
         flushed yet. One whose outcome is missing had no event, unless the plan says
         that this is the bad one; of those only requests are known, and they are
-        taken for as many subjects as requests usually come from.
+        taken for as many subjects as requests usually come from, or for fewer where
+        it is the same subjects who do not report.
         """
         return tuple(self._rates(test).values())
+
+    def requests(self, test: Test) -> tuple[tuple[Arm, ...], tuple[Arm, ...]]:
+        """Return how many requests had an event, of control and candidate by stratum.
+
+        Those that `rates` counts the subjects of, so far as they were booked: buckets
+        tell how far strata share subjects.
+        """
+        (signal,) = signals_weighed(self._plan, test)
+        at_exposure = Signal(EXPOSURE, matures_after_s=signal.matures_after_s).name
+        outcomes = self._cells.get((signal.name, test.cohort), {})
+        asked = self._cells.get((at_exposure, test.cohort), {})
+        if len(asked) < 2:  # noqa: PLR2004 - strata share nothing where there is one
+            return (), ()
+        bad = bool(missing_as(self._plan, test))
+        ordered = [(asked[s], outcomes.get(s, _NO_CELLS)) for s in sorted(asked)]
+        control = [hits_of(a.control, o.control, bad=bad) for a, o in ordered]
+        candidate = [hits_of(a.candidate, o.candidate, bad=bad) for a, o in ordered]
+        return tuple(filter(None, control)), tuple(filter(None, candidate))
 
     def pairs(self, test: Test) -> tuple[PairedArm, ...]:
         """Return the calls that both arms answered; none for ratios and sums."""
@@ -121,6 +147,22 @@ class Strata:
         candidate = sum([arms.candidate or 0 for arms in exposed])
         scale = 1 / self._sampled if 0 < self._sampled < 1 else 1.0
         return round(control * scale), round(candidate * scale)
+
+    def met_once(self, cohort: Cohort) -> bool:
+        """Return whether every subject is known to have been exposed just once.
+
+        Then there is nothing to cluster, and an estimate of it would be noise. Under
+        a second epoch subjects may return, and of a sample nobody knows.
+        """
+        asked = self._cells.get((EXPOSURE, cohort), {})
+        if len(asked) != 1 or self._sampled < 1 or self._has_pairs:
+            return False
+        exposed = self._subjects.get((EXPOSURE, cohort), {})
+        requests = self.observations(EXPOSURE, cohort)
+        subjects = [
+            (arms.control or 0, arms.candidate or 0) for arms in exposed.values()
+        ]
+        return subjects == [requests]
 
     def exposures(self, cohort: Cohort, *, after_s: int = 0) -> tuple[int, int]:
         """Return the exposures of control and candidate that are mature by then."""
@@ -190,14 +232,41 @@ class Strata:
         known = hits.keys() | exposed.keys()
         if test.measure is Measure.TAIL:
             known &= hits.keys() | outcomes.keys()
+        spread = _spread(outcomes, asked) if bad else 1.0
         found: dict[_Stratum, RateStratum] = {}
         for stratum in sorted(known):
-            rate = _rate_stratum(
-                hits.get(stratum, _NO_SUBJECTS), exposed.get(stratum, _NO_SUBJECTS)
+            rate = self._alike(
+                stratum,
+                hits.get(stratum, _NO_SUBJECTS),
+                exposed.get(stratum, _NO_SUBJECTS),
             )
             missing = outcomes.get(stratum, _NO_CELLS), asked.get(stratum, _NO_CELLS)
-            found[stratum] = _with_missing(rate, *missing) if bad else rate
+            found[stratum] = _with_missing(rate, *missing, spread) if bad else rate
         return found
+
+    def _alike(
+        self, stratum: _Stratum, hits: _Arms[int], exposed: _Arms[int]
+    ) -> RateStratum:
+        """Return a stratum with subjects and events of samples that are alike.
+
+        Where fewer of those exposed are kept than of those with an event, the share
+        that was set tells how many of the events are due to each arm. Where it is not
+        known, events are counted down to the smaller sample: a power of an e-value
+        below 1 is one as well, and what the sample leaves unknown is less than that.
+        """
+        share = None
+        if self._sampled < self._events_sampled:
+            known = self._shares.get(stratum[:2])
+            share = known if known is not None and 0 < known < 1 else None
+        kept = self._events_sampled if share is not None else self._sampled
+        least = min(kept, self._events_sampled)
+        rate = _rate_stratum(
+            hits,
+            exposed,
+            of_events=least / self._events_sampled,
+            of_exposed=least / self._sampled,
+        )
+        return rate._replace(share=share)
 
     def _paired(self, test: Test) -> dict[_Stratum, PairedArm]:
         described = self._plan.metric(test.guardrail.metric)
@@ -231,6 +300,8 @@ def sort(plan: RolloutPlan, evidence: Evidence, now: float = inf) -> Strata:
     return Strata(
         _plan=plan,
         _sampled=evidence.sampled,
+        _events_sampled=evidence.events_sampled,
+        _shares=evidence.shares,
         _cells=cells,
         _subjects=_by_stratum(plan, evidence.subjects, kept, now),
         _histograms=evidence.histograms,
@@ -270,34 +341,41 @@ def _by_stratum(
     return found
 
 
-def _rate_stratum(hits: _Arms[int], exposed: _Arms[int]) -> RateStratum:
-    candidate, control = hits.candidate or 0, hits.control or 0
+def _rate_stratum(
+    hits: _Arms[int], exposed: _Arms[int], *, of_events: float, of_exposed: float
+) -> RateStratum:
+    candidate = round((hits.candidate or 0) * of_events)
+    control = round((hits.control or 0) * of_events)
     return RateStratum(
         candidate_events=candidate,
         control_events=control,
-        candidate_n=max(candidate, exposed.candidate or 0),
-        control_n=max(control, exposed.control or 0),
+        candidate_n=max(candidate, round((exposed.candidate or 0) * of_exposed)),
+        control_n=max(control, round((exposed.control or 0) * of_exposed)),
     )
 
 
 def _with_missing(
-    rate: RateStratum, outcomes: _Arms[Cell], exposed: _Arms[Cell]
+    rate: RateStratum, outcomes: _Arms[Cell], exposed: _Arms[Cell], spread: float
 ) -> RateStratum:
-    candidate = _unknown(outcomes.candidate, exposed.candidate, rate.candidate_n)
-    control = _unknown(outcomes.control, exposed.control, rate.control_n)
+    cells = [cell for cell in (exposed.candidate, exposed.control) if cell]
+    requests = sum([cell.total_n for cell in cells])
+    subjects = rate.candidate_n + rate.control_n
+    worth = min(subjects / requests, 1 / spread) if requests else 0.0
+    candidate = worth * unanswered(outcomes.candidate, exposed.candidate)
+    control = worth * unanswered(outcomes.control, exposed.control)
     return rate._replace(
         candidate_events=min(rate.candidate_n, rate.candidate_events + candidate),
         control_events=min(rate.control_n, rate.control_events + control),
     )
 
 
-def _unknown(outcomes: Cell | None, exposed: Cell | None, subjects: int) -> int:
-    """Return how many subjects the requests without an outcome are taken for."""
-    requests = 0 if exposed is None else exposed.total_n
-    answered = 0 if outcomes is None else outcomes.total_n
-    if requests <= answered:
-        return 0
-    return (requests - answered) * subjects // requests
+def _spread(
+    outcomes: Mapping[_Stratum, _Arms[Cell]], asked: Mapping[_Stratum, _Arms[Cell]]
+) -> float:
+    found = [(outcomes.get(s, _NO_CELLS), arms) for s, arms in sorted(asked.items())]
+    control = [(o.control, a.control) for o, a in found if a.control]
+    candidate = [(o.candidate, a.candidate) for o, a in found if a.candidate]
+    return of_either(spread_of_gaps(control), spread_of_gaps(candidate))
 
 
 def _epochs(strata: Iterable[_Stratum]) -> tuple[str, ...]:

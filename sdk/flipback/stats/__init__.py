@@ -6,9 +6,16 @@ by mistake with probability alpha at most, over the whole rollout (Ville 1939).
 Pure functions on the standard library's `math`.
 """
 
-from flipback.stats._arm import MIN_CANDIDATE, MIN_CONTROL, Arm, Harm, Pair
+from flipback.stats._arm import (
+    MIN_CANDIDATE,
+    MIN_CONTROL,
+    Arm,
+    Harm,
+    Pair,
+    uncentred,
+)
 from flipback.stats._average import average, either
-from flipback.stats._design import design_effect
+from flipback.stats._design import design_effect, of_either, recurrence
 from flipback.stats._least import least
 from flipback.stats._normal_mixture import half_width, normal_mixture
 from flipback.stats._one_sample import one_sample, split_ratio
@@ -50,13 +57,16 @@ __all__ = [
     "needed_subjects",
     "needed_trials",
     "normal_mixture",
+    "of_either",
     "one_sample",
     "rate_engine",
     "rate_interval",
     "rates",
+    "recurrence",
     "rule_out",
     "ruling_out_ratios",
     "score_against_limit",
     "split_ratio",
     "stratified_score",
+    "uncentred",
 ]

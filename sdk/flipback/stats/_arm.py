@@ -171,6 +171,22 @@ class Arm:
         return cls._of_sums(n, seen.origin, bucket_n, bucket_x, xx)
 
     @classmethod
+    def counted(cls, hits: Sequence[float], trials: Sequence[int]) -> Self | None:
+        """Return the share of trials that hit, both by bucket; None without trials."""
+        if (n := sum(trials)) <= 0:
+            return None
+        share = sum(hits) / n
+        return cls(
+            n=n,
+            origin=0.0,
+            centred=share,
+            variance=max(share * (1 - share), 0.0),
+            bucket_n=trials,
+            bucket_x=hits,
+            observed=n,
+        )
+
+    @classmethod
     def _of_sums(
         cls,
         n: float,
@@ -193,12 +209,14 @@ class Arm:
     @property
     def is_weighable(self) -> bool:
         """Return whether nothing that is computed of the arm can overflow."""
+        furthest = _LARGEST_MEAN * max(1.0, self.n)
         return (
             abs(self.origin) <= MAX_VALUE
             and abs(self.centred) <= _LARGEST_MEAN
             and self.variance <= _LARGEST_SQUARE
             and self.n <= _LARGEST_SQUARE
-            and max(map(abs, self.bucket_x)) <= _LARGEST_MEAN * max(1.0, self.n)
+            and max(self.bucket_x) <= furthest
+            and min(self.bucket_x) >= -furthest
         )
 
     @property
@@ -256,7 +274,8 @@ class Pair(NamedTuple):
 
 def uncentred(cell: Cell) -> list[float]:
     """Return the sums of a cell's values by bucket, about 0; shape (64,)."""
-    origin = cell.origin
+    if not (origin := cell.origin):
+        return list(cell.x)
     return [x + origin * n for x, n in zip(cell.x, cell.n, strict=True)]
 
 

@@ -13,12 +13,17 @@ they are squared: what one subject did in two epochs counts together.
 """
 
 from collections.abc import Iterable, Sequence
+from math import inf
+from operator import add, mul
 
 from flipback.exposure import BUCKETS
 from flipback.stats._arm import Arm
 
 
 _UNBIASED = BUCKETS / (BUCKETS - 1)
+_CHANCE = 1.5
+"""How much larger the candidate's design effect must be to count: of two estimates
+from 64 buckets without any clustering the quotient is beyond it in 1 of 18 looks."""
 
 WeighedArms = Sequence[tuple[Arm, float]]
 """One arm in its strata, each with the stratum's weight."""
@@ -49,6 +54,39 @@ def design_effect(
         return least
     scatter = sum([total * total for total in influence])
     return max(least, _UNBIASED * scatter / independent)
+
+
+def recurrence(strata: Iterable[Arm]) -> float:
+    """Return by how much it inflates a variance that strata share subjects.
+
+    For what counts each subject once in a stratum: such counts need no design effect
+    within one, but whoever returns in the next hour or epoch is counted there again.
+    It is the scatter of the buckets' sums about what the stratum lets expect, added
+    over strata before it is squared, against the sum of the squares of each stratum; 1
+    at least, and where nothing varies.
+
+    Args:
+        strata: One arm in its strata.
+    """
+    influence = [0.0] * BUCKETS
+    apart = 0.0
+    for arm in strata:
+        if mean := arm.centred:
+            sums = zip(arm.bucket_x, arm.bucket_n, strict=True)
+            parts = [x - mean * n for x, n in sums]
+            apart += sum(map(mul, parts, parts))
+            influence = list(map(add, influence, parts))
+    together = sum(map(mul, influence, influence))
+    return max(1.0, together / apart) if 0 < apart < inf else 1.0
+
+
+def of_either(control: float, candidate: float) -> float:
+    """Return a design effect for both arms, from what each of them seems to have.
+
+    Control's stands for both. Where subjects are few it may by luck have none of those
+    who cluster; so the candidate's counts where it is larger by more than chance.
+    """
+    return max(control, candidate / _CHANCE)
 
 
 def covariance(one: WeighedArms, other: WeighedArms) -> float:

@@ -10,6 +10,10 @@ against a margin, by stratum, in a discrete mixture over rate ratios r = r0 g:
                                    + k_C log((1 - p(r0 g)) / (1 - p(r0)))] / phi
     E = mean over g of LR_g,   r0 = 1 + margin,   phi = 1 - pooled rate
 
+Where subjects are too many to keep all who were exposed, their share w is the one
+that was set; the arm of an event is then random whatever the numbers exposed, and phi
+is 1.
+
 phi takes the binomial's smaller variance into account; it is held between .05 and
 1 and exact as the rate goes to 0, where the margin is 0. Where the margin is below 0
 the rates differ at the boundary. With all k events spread over the arms as 1 to r0
@@ -45,20 +49,44 @@ _MAX_POOLED_RATE = 0.95
 class RateStratum(NamedTuple):
     """Distinct subjects of one stratum: with an event, and exposed.
 
-    A stratum without subjects in one of the arms says nothing.
+    A stratum without subjects in one of the arms says nothing. Numbers are fractions
+    where each is divided by a design effect.
+
+    Attributes:
+        share: The candidate's share of subjects as it was set, where events are known
+            better than the number of those exposed; None to take it from them.
     """
 
-    candidate_events: int
-    control_events: int
-    candidate_n: int
-    control_n: int
+    candidate_events: float
+    control_events: float
+    candidate_n: float
+    control_n: float
+    share: float | None = None
 
     @property
     def turned(self) -> "RateStratum":
         """Return the stratum with the arms exchanged."""
         return RateStratum(
-            self.control_events, self.candidate_events, self.control_n, self.candidate_n
+            self.control_events,
+            self.candidate_events,
+            self.control_n,
+            self.candidate_n,
+            None if self.share is None else 1 - self.share,
         )
+
+    def over(self, deff: float) -> "RateStratum":
+        """Return the stratum with each subject worth 1 / deff of an independent one."""
+        return RateStratum(
+            self.candidate_events / deff,
+            self.control_events / deff,
+            self.candidate_n / deff,
+            self.control_n / deff,
+            self.share,
+        )
+
+    def grown(self, times: float) -> "RateStratum":
+        """Return the stratum with so many times as much of the same evidence."""
+        return self.over(1 / times)
 
 
 class WeighedRates(NamedTuple):
@@ -81,6 +109,7 @@ class WeighedRates(NamedTuple):
         others: float,
         candidate_n: float,
         control_n: float,
+        share: float | None = None,
         *,
         ratio: float = 1.0,
     ) -> "WeighedRates":
@@ -91,8 +120,11 @@ class WeighedRates(NamedTuple):
             others: Control's events.
             candidate_n: The candidate's subjects.
             control_n: Control's subjects.
+            share: The candidate's share as it was set, if it is to be taken.
             ratio: Of the rates at the boundary, if below 1.
         """
+        if share is not None:
+            return cls(hits, hits + others, share / (1 - share))
         events, both = hits + others, candidate_n + control_n
         spread = ratio * candidate_n + control_n
         at_boundary = ratio * (events / spread) * (both / spread)

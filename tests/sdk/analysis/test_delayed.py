@@ -101,6 +101,19 @@ def test_a_subject_without_an_outcome_has_the_event_if_that_is_bad() -> None:
     assert finding.verdict is Verdict.FAIL
 
 
+def test_one_subject_who_never_reports_is_not_a_hundred() -> None:
+    metrics = {"lost": {"kind": "event", "matures_after": "7d", "missing": "bad"}}
+    plan = plan_of({"metric": "lost", "fails_on": "increase"}, metrics=metrics)
+    traffic = Traffic(plan)
+    for arm in ("control", "candidate"):
+        traffic.calls(arm, 300, lambda: {"lost": traffic.hits(0.02)}, later=DAY)
+    busy = traffic.seen("candidate")
+    for _ in range(100):
+        traffic.tally.expose(busy)
+    finding = only(analyze(plan, traffic.evidence, now=MATURE))
+    assert finding.log_e < 1
+
+
 def test_a_limit_waits_for_the_label_too() -> None:
     plan = plan_of({**KEPT, "limit": 0.9}, metrics=DELAYED)
     traffic = Traffic(plan)

@@ -63,10 +63,23 @@ def test_without_evidence_a_hope_is_not_shown_and_says_why() -> None:
     assert finding.relative is None
 
 
-def test_a_baseline_that_may_be_zero_bounds_no_relative_effect() -> None:
+def test_a_baseline_that_may_be_zero_leaves_a_rise_unbounded() -> None:
     finding = hypothesis(hoping(rises_by=0.1), scores(0.3, control=0.01))
-    assert finding.relative is None or isinf(finding.relative.high)
-    assert finding.verdict is Hoped.NOT_SHOWN
+    assert finding.relative is not None
+    assert isinf(finding.relative.high)
+    assert 0.1 < finding.relative.low < 0.3 / 0.01 - 1
+    assert finding.verdict is Hoped.SHOWN
+
+
+@pytest.mark.parametrize("control", [0.01, -0.01, 0.03, -0.03])
+def test_a_baseline_that_may_be_zero_does_not_narrow_the_interval(
+    control: float,
+) -> None:
+    for seed in range(10):
+        evidence = scores(2 * abs(control) + control, control=control, seed=seed)
+        finding = hypothesis(hoping(rises_by=0.1), evidence)
+        assert finding.relative is not None
+        assert finding.relative.low < 2 < finding.relative.high
 
 
 def test_a_relative_effect_is_relative_to_the_size_of_control() -> None:

@@ -204,3 +204,57 @@ def test_a_latency_cannot_be_shorter_by_more_than_all_of_it() -> None:
     plan = plan_of({**LATENCY, "fails_on": "decrease", "tolerance": 1.0})
     finding = of(analyze(plan, latencies(plan, slower=0.01).evidence), Measure.LOG)
     assert finding.log_e == 0
+
+
+@pytest.mark.parametrize(
+    ("metric", "metrics"),
+    [("balance", {"balance": {"kind": "mean"}}), ("worth", SUM)],
+)
+def test_harm_is_found_where_the_mean_of_control_is_nothing(
+    metric: str, metrics: dict[str, object]
+) -> None:
+    plan = plan_of({"metric": metric, "fails_on": "decrease"}, metrics=metrics)
+    traffic = Traffic(plan)
+    rng = traffic.rng
+
+    def called(loss: float) -> dict[str, float]:
+        return {
+            "balance": rng.gauss(-loss, 1),
+            "gain": rng.gauss(4 - loss, 1),
+            "cost": rng.gauss(2, 0.1),
+        }
+
+    traffic.calls("control", 2_000, lambda: called(0))
+    traffic.calls("candidate", 1_000, lambda: called(0.3))
+    finding = of(analyze(traffic.plan, traffic.evidence), Measure.VALUE)
+    assert finding.verdict is Verdict.FAIL
+    assert finding.interval is not None
+    assert finding.interval.high - finding.interval.low < 0.5
+
+
+def test_a_value_too_rare_to_be_cut_off_says_so() -> None:
+    traffic = Traffic(plan_of(COST, metrics=HEAVY))
+    rng = traffic.rng
+    traffic.calls("control", 2_000, lambda: {"cost": 0.0})
+    traffic.tally.freeze()
+    for arm in ("control", "candidate"):
+        traffic.calls(arm, 500, lambda: {"cost": 9.0 * (rng.random() < 0.001)})
+    finding = of(analyze(traffic.plan, traffic.evidence), Measure.CAPPED)
+    assert "once cut off" in finding.note
+
+
+def test_a_subject_with_an_event_each_hour_is_one_subject() -> None:
+    plan = plan_of({"metric": "error", "fails_on": "increase"})
+    weighed: list[float] = []
+    for hours in (1, 20):
+        traffic = Traffic(plan)
+        for subject in range(200):
+            seen = traffic.seen("candidate" if subject < 100 else "control")
+            for hour in range(hours):
+                exposed = traffic.tally.expose(seen._replace(epoch=f"h{hour}"))
+                traffic.tally.outcome(exposed, "error", float(subject % 100 < 4))
+                if subject in (4, 5, 6):
+                    traffic.tally.outcome(exposed, "error", 1.0)
+        finding = of(analyze(plan, traffic.evidence), Measure.VALUE)
+        weighed.append(finding.log_e)
+    assert weighed[1] < weighed[0] + 1

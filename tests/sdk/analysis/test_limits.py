@@ -1,7 +1,7 @@
 from collections.abc import Mapping
 
 import pytest
-from tests.sdk.analysis._booked import Book, plan_of, seeded
+from tests.sdk.analysis._booked import Book, Traffic, plan_of, seeded
 
 from flipback.analysis import analyze
 from flipback.stats import one_sample
@@ -102,11 +102,30 @@ def test_a_limit_on_a_mean_waits_for_its_burn_in() -> None:
     assert finding.note.startswith("needs 1 more observations")
 
 
-def test_a_constant_cannot_be_compared_with_a_limit_by_its_variance() -> None:
+def test_a_limit_that_is_breached_each_time_is_breached() -> None:
+    limit = LATENCY["limit"]
+    assert isinstance(limit, float)
     book = Book()
-    book.values("candidate", "latency_s", [3.0] * 100)
+    book.values("candidate", "latency_s", [1.5 * limit] * 100)
+    assert analyze(plan_of(LATENCY), book.evidence).verdict is Verdict.FAIL
+    book = Book()
+    book.values("candidate", "latency_s", [limit] * 100)
     finding = only(analyze(plan_of(LATENCY), book.evidence).findings)
-    assert "same value" in finding.note
+    assert "are the limit itself" in finding.note
+
+
+def test_a_subject_who_breaches_a_limit_each_hour_is_one_subject() -> None:
+    plan = plan_of(ERROR_LIMIT)
+    weighed: list[float] = []
+    for hours in (1, 20):
+        traffic = Traffic(plan)
+        for subject in range(100):
+            seen = traffic.seen("candidate")
+            for hour in range(hours):
+                exposed = traffic.tally.expose(seen._replace(epoch=f"h{hour}"))
+                traffic.tally.outcome(exposed, "error", float(subject < 12))
+        weighed.append(only(analyze(plan, traffic.evidence).findings).log_e)
+    assert weighed[1] < 1.5 * weighed[0]
 
 
 def test_a_limit_that_is_no_share_of_subjects_says_so() -> None:

@@ -46,10 +46,10 @@ def summed(strata: list[RateStratum], margin: Fraction) -> float:
     total = 0.0
     for ratio in RATIOS:
         log_lr = 0.0
-        for k_t, k_c, n_t, n_c in strata:
-            w = Fraction(n_t, n_t + n_c)
+        for k_t, k_c, n_t, n_c, _ in strata:
+            w = Fraction(n_t) / Fraction(n_t + n_c)
             null, worse = share(w, 1 + margin), share(w, (1 + margin) * ratio)
-            phi = 1 - min(Fraction(k_t + k_c, n_t + n_c), Fraction(95, 100))
+            phi = 1 - min(Fraction(k_t + k_c) / Fraction(n_t + n_c), Fraction(95, 100))
             log_lr += (
                 k_t * log(worse / null) + k_c * log((1 - worse) / (1 - null))
             ) / phi
@@ -132,7 +132,8 @@ def test_rates_that_drift_with_the_ramp_are_no_effect() -> None:
         RateStratum(250, 750, 2500, 7500),
         RateStratum(1000, 1000, 5000, 5000),
     ]
-    pooled = RateStratum(*(sum(column) for column in zip(*ramp, strict=True)))
+    columns = zip(*(stratum[:4] for stratum in ramp), strict=True)
+    pooled = RateStratum(*(sum(column) for column in columns))
     assert rate_engine(ramp) < 0
     assert rate_engine([pooled]) > log(20)
 

@@ -15,6 +15,7 @@ from flipback.stats import (
     Pair,
     design_effect,
     normal_mixture,
+    recurrence,
     score_against_limit,
     stratified_score,
 )
@@ -174,3 +175,68 @@ def test_a_limit_is_compared_with_one_arm() -> None:
     assert breached.score == pytest.approx(-kept.score)
     assert normal_mixture(breached.score, breached.info, mei=0.25) > 10
     assert score_against_limit([], limit=1.0) is None
+
+
+def test_a_limit_that_is_breached_each_time_is_evidence() -> None:
+    constant = [arm_of([3.0] * 40), arm_of([3.5] * 40)]
+    breached = score_against_limit(constant, limit=2.5)
+    assert breached is not None
+    assert normal_mixture(breached.score, breached.info, mei=0.25) > 10
+    assert score_against_limit([arm_of([2.5] * 40)], limit=2.5) is None
+
+
+def rare(rng: Random, count: int) -> list[float]:
+    return [float(rng.random() < 0.05) for _ in range(count)]
+
+
+@pytest.mark.parametrize("sizes", [(6, 500), (20, 20), (6, 24)])
+def test_small_strata_do_not_lean_to_those_that_happen_to_vary_little(
+    sizes: tuple[int, int],
+) -> None:
+    rng = Random(7)  # noqa: S311 - a fixed stream for a test
+    strata = [
+        Pair(arm_of(rare(rng, sizes[1])), arm_of(rare(rng, sizes[0])))
+        for _ in range(200)
+    ]
+    score = stratified_score(strata)
+    assert score is not None
+    assert abs(score.score) < 2.5 * score.info**0.5
+
+
+def test_small_strata_against_a_limit_do_not_lean_to_those_that_vary_little() -> None:
+    rng = Random(7)  # noqa: S311 - a fixed stream for a test
+    strata = [arm_of(rare(rng, 10)) for _ in range(400)]
+    score = score_against_limit(strata, limit=0.05, harm=-1)
+    assert score is not None
+    assert abs(score.score) < 2.5 * score.info**0.5
+
+
+@pytest.mark.parametrize("constant", [True, False])
+def test_a_cluster_that_control_lacks_by_luck_counts_in_the_candidate(
+    constant: bool,  # noqa: FBT001 - a column of a table
+) -> None:
+    good, bad = [1.0] * 10, [0.0] * 10
+    control = arm_of(good * 40 if constant else [*good * 39, *good[1:], 0.0])
+    candidate = arm_of(good * 37 + bad * 3, per_subject=10)
+    score = stratified_score([Pair(control, candidate)], harm=-1)
+    assert score is not None
+    assert score.deff > 6
+
+
+def hits_of(*buckets: int) -> Arm:
+    arm = Arm.counted([float(b in buckets) for b in range(BUCKETS)], [5] * BUCKETS)
+    assert arm is not None
+    return arm
+
+
+def test_who_returns_in_each_stratum_counts_as_often_as_strata_are_many() -> None:
+    again = [hits_of(3)] * 10
+    assert recurrence(again) == pytest.approx(10)
+    assert recurrence(again[:1]) == 1
+    assert recurrence([hits_of(bucket) for bucket in range(10)]) == 1
+    assert recurrence([hits_of()] * 10) == 1
+    assert recurrence([]) == 1
+
+
+def test_without_trials_there_is_no_share() -> None:
+    assert Arm.counted([0.0] * BUCKETS, [0] * BUCKETS) is None

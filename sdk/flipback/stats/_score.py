@@ -185,18 +185,19 @@ def _of_split(pairs: Sequence[Pair], factor: float, harm: Harm) -> _Kind | None:
     shares = _shares(variances)
     if shares is None:
         return None
-    weighed = list(zip(shares, pairs, strict=True))
-    own = sum([a * a * t.variance / t.n for a, (_, t) in weighed])
-    alike = sum([a * a * c.variance / t.n for a, (c, t) in weighed])
-    variance = max(own, alike)
-    variance += square * sum([a * a * c.variance / c.n for a, (c, _) in weighed])
+    own = alike = within_control = estimate = 0.0
+    for share, (c, t) in zip(shares, pairs, strict=True):
+        squared = share * share
+        own += squared * t.variance / t.n
+        alike += squared * c.variance / t.n
+        within_control += squared * c.variance / c.n
+        estimate += share * (t.minus(c) + (1 - factor) * c.mean)
+    variance = max(own, alike) + square * within_control
     if constant:
         variance = sum([a * a * v for a, v in zip(shares, variances, strict=True)])
     if not _LEAST_VARIANCE <= variance < inf:
         return None
-    psi = [t.minus(c) + (1 - factor) * c.mean for c, t in pairs]
-    estimate = harm * sum([a * d for a, d in zip(shares, psi, strict=True)])
-    return _Kind(control, candidate, shares, estimate, 1 / variance)
+    return _Kind(control, candidate, shares, harm * estimate, 1 / variance)
 
 
 def _of_pairs(paired: Sequence[PairedArm], factor: float, harm: Harm) -> _Kind | None:
@@ -270,8 +271,9 @@ def _average_variance(arms: Sequence[Arm]) -> float:
 
 def _average(arms: Sequence[Arm], values: Sequence[float]) -> float:
     """Return the average over observations."""
-    total = sum([arm.n for arm in arms])
-    return sum([arm.n / total * value for arm, value in zip(arms, values, strict=True)])
+    sizes = [arm.n for arm in arms]
+    total = sum(sizes)
+    return sum([n / total * value for n, value in zip(sizes, values, strict=True)])
 
 
 def _variance_of_constants(pairs: Sequence[Pair]) -> float:

@@ -93,12 +93,12 @@ class Arms:
 
     @property
     def relative_effect(self) -> float | None:
-        """Return (candidate - control) / control, None where that has no meaning."""
+        """Return the difference over the size of control's value, None without one."""
         if self.control_value is None or self.candidate_value is None:
             return None
         if self.control_value == 0:
             return None
-        return self.candidate_value / self.control_value - 1
+        return (self.candidate_value - self.control_value) / abs(self.control_value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

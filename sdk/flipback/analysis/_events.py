@@ -109,8 +109,15 @@ class Events:
         return log_e
 
 
-def weigh_events(test: Test, strata: Strata, *, alpha: float) -> Weighed:
-    """Weigh one guardrail on an event metric; neither engine has a burn-in."""
+def weigh_events(test: Test, strata: Strata, *, alpha: float | None) -> Weighed:
+    """Weigh one guardrail on an event metric; neither engine has a burn-in.
+
+    Args:
+        test: The test.
+        strata: All evidence.
+        alpha: Of the interval; None where nobody will see it, nor which epochs
+            entered.
+    """
     paired = strata.pairs(test)
     if not all_weighable([arm.difference for arm in paired]):
         return Weighed(engine=Engine.RATE, note=too_large(test.guardrail.metric))
@@ -126,10 +133,10 @@ def weigh_events(test: Test, strata: Strata, *, alpha: float) -> Weighed:
         candidate_n=whole(sum([stratum.candidate_n for stratum in events.strata])),
         control_value=control,
         candidate_value=candidate,
-        interval=_interval(events, alpha),
+        interval=None if alpha is None else _interval(events, alpha),
         deff=max(events.deff, events.recurrence),
         strata=len(events.entered) + len(events.paired),
-        epochs=strata.epochs_of(test),
+        epochs=() if alpha is None else strata.epochs_of(test),
         pairs=pairs_of(events.paired),
         note="" if weighed else _missing(events.strata),
         grown=grown if weighed else None,

@@ -90,7 +90,7 @@ def weigh_means(
     test: Test,
     means: Means,
     *,
-    alpha: float,
+    alpha: float | None,
     least_deff: float,
     deff: float | None = None,
 ) -> Weighed:
@@ -99,7 +99,7 @@ def weigh_means(
     Args:
         test: The test.
         means: Its arms.
-        alpha: The plan's.
+        alpha: Of the interval; None where nobody will see it.
         least_deff: Design effect below which none is believed.
         deff: The design effect, where it is known.
     """
@@ -127,7 +127,7 @@ def weigh_means(
         candidate_n=count(means.candidate),
         control_value=_shown(test, plain.control_value),
         candidate_value=_shown(test, plain.candidate_value),
-        interval=_interval(test, plain, mei=mei, alpha=alpha),
+        interval=None if alpha is None else _interval(test, plain, mei, alpha),
         deff=plain.deff,
         strata=len(entered.pairs) + len(entered.paired),
         epochs=means.epochs,
@@ -304,7 +304,7 @@ def _grown(
     return towards(test.guardrail, log_e)
 
 
-def _interval(test: Test, plain: Score, *, mei: float, alpha: float) -> Interval | None:
+def _interval(test: Test, plain: Score, mei: float, alpha: float) -> Interval | None:
     """Return all differences that neither one-sided test at alpha / 2 rejects."""
     found = difference(plain, mei=mei, log_threshold=two_sided(alpha))
     if found is None or test.measure is not Measure.LOG:

@@ -76,7 +76,7 @@ class GuardrailEvaluator:
         self._prepare()
         for plan in self._ground.plans.values():
             try:
-                self._look(plan)
+                self._look(plan, shown=False)
             except Exception as error:  # noqa: BLE001 - the other routes need a look
                 self._ground.faults.note(plan.route, "no look at the evidence", error)
 
@@ -89,7 +89,7 @@ class GuardrailEvaluator:
         self._flusher.flush()
         self._switch.refresh()
 
-    def _look(self, plan: RolloutPlan) -> Look:
+    def _look(self, plan: RolloutPlan, *, shown: bool = True) -> Look:
         standing = self._switch.switches[plan.route].standing
         book = self._epochs.get(plan.route)
         comparison = None if book is None else book.comparison
@@ -101,7 +101,10 @@ class GuardrailEvaluator:
         )
         run = (plan.route, standing.attempt, standing.trip, comparison)
         now = self._ground.clock.now().timestamp()
-        analysis = analyze(plan, evidence, peaks=self._peaks.get(run, {}), now=now)
+        peaks = self._peaks.get(run, {})
+        analysis = analyze(plan, evidence, peaks=peaks, now=now, shown=shown)
+        if analysis.action is Action.ROLL_BACK and not shown:
+            analysis = analyze(plan, evidence, peaks=peaks, now=now)
         # Without a comparison of its own this process sees whichever is the latest.
         if comparison is not None:
             self._peaks[run] = analysis.peaks

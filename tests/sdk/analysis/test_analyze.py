@@ -370,3 +370,15 @@ def test_an_event_that_can_only_vanish_is_no_harm_beyond_the_whole() -> None:
     finding = only(analyze(plan_of(bought), book.evidence).findings)
     assert finding.log_e == 0
     assert finding.peak_log_e > -inf
+
+
+def test_a_look_that_nobody_sees_decides_the_same() -> None:
+    book = Book()
+    book.events("control", 20, 1000)
+    book.events("candidate", 60, 1000)
+    plan = plan_of({"metric": "error", "fails_on": "increase"})
+    seen, unseen = (analyze(plan, book.evidence, shown=each) for each in (True, False))
+    assert seen.verdict is unseen.verdict is Verdict.FAIL
+    assert (seen.log_g, seen.peaks) == (unseen.log_g, unseen.peaks)
+    assert seen.findings[0].interval is not None
+    assert unseen.findings[0].interval is None

@@ -93,7 +93,7 @@ def first_roll_back(
     look = 0
     while look < len(looks.at):
         now = float(looks.at[look])
-        analysis = analyze(plan, growing.at(look), peaks=peaks, now=now)
+        analysis = analyze(plan, growing.at(look), peaks=peaks, now=now, shown=False)
         if analysis.verdict is Verdict.FAIL:
             return look
         peaks = analysis.peaks

@@ -131,7 +131,9 @@ def run(world: World, scenario: str, seed: int) -> Run:
     naive = naive_fails(looks)
     peaks: Any = {}  # of a private type: whatever the last look handed out
     for look in range(len(looks.n)):
-        analysis = analyze(world.plan, evidence(world, looks, look), peaks=peaks)
+        analysis = analyze(
+            world.plan, evidence(world, looks, look), peaks=peaks, shown=False
+        )
         peaks = analysis.peaks
         if analysis.verdict is Verdict.FAIL:
             return _rolled_back(analysis, (look + 1) * EVERY, naive=naive)

@@ -47,7 +47,7 @@ class Split:
             counts.add(rng, served, 0.02, served=True)
             counts.add(rng, step - served, 0.02, served=False)
             total += step
-            analysis = analyze(PLAN, counts.evidence, peaks=peaks)
+            analysis = analyze(PLAN, counts.evidence, peaks=peaks, shown=False)
             if analysis.action is Action.FREEZE:
                 return total
             peaks = analysis.peaks

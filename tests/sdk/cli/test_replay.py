@@ -82,9 +82,9 @@ def test_standard_input_and_archives_are_read(
     shell: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = as_lines(traffic(300)).encode()
-    (shell.root / "log.gz").write_bytes(gzip.compress(text))
+    (shell.root / "log.gz").write_bytes(gzip.compress(text, mtime=0))
     of_archive = replay(shell, "--json", log="log.gz").json()
-    for stdin in (text, gzip.compress(text)):
+    for stdin in (text, gzip.compress(text, mtime=0)):
         buffered = io.BufferedReader(io.BytesIO(stdin))
         monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=buffered))
         assert replay(shell, "--json", log="-").json() == of_archive

@@ -178,7 +178,7 @@ def test_epochs_that_name_single_rows_are_refused(bench: Bench) -> None:
 
 
 def test_an_archive_that_is_cut_off_is_used_as_far_as_it_goes(bench: Bench) -> None:
-    packed = gzip.compress(as_lines(traffic(4_000)).encode())
+    packed = gzip.compress(as_lines(traffic(4_000)).encode(), mtime=0)
     found = bench.run(packed[: len(packed) // 2], "log.jsonl.gz")
     assert found.rows.used > 100
     assert Trouble.CUT_OFF in troubles(found)
@@ -191,9 +191,12 @@ def useless() -> list[tuple[str | bytes, str]]:
     return [
         ("", "log.jsonl: is empty"),
         ("\n\n", "log.jsonl: is empty"),
-        (gzip.compress(b""), "log.jsonl: is empty"),
+        (gzip.compress(b"", mtime=0), "log.jsonl: is empty"),
         (GOOD.encode("utf-16"), "log.jsonl:1: is UTF-16 text; convert it"),
-        (gzip.compress(GOOD.encode())[:12], "log.jsonl:1: the archive ends too early"),
+        (
+            gzip.compress(GOOD.encode(), mtime=0)[:12],
+            "log.jsonl:1: the archive ends too early",
+        ),
         ('[{"t": 1},\n{"t": 2}]\n', "one JSON object per line"),
         ("hello\nworld\n", "log.jsonl:1: no row, as 2 of 2 rows, and no exposure"),
         (of_others, "no row has control 'v1' or candidate 'v2' of the plan; did you"),

@@ -25,7 +25,7 @@ demo: $(VENV)/.demo
 	$(BIN)/python examples/enterprise_cohort/run.py $(ARGS)
 
 test: $(VENV)/.dev lint
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check --quiet
@@ -45,7 +45,7 @@ test-wheel: $(VENV)/.dev
 	$(PYTHON) -m venv $(VENV)-wheel
 	$(BIN)/uv pip install --quiet --python $(VENV)-wheel/bin/python --resolution lowest-direct --requirements pyproject.toml --extra examples --group tests
 	$(BIN)/uv pip install --quiet --python $(VENV)-wheel/bin/python --no-deps dist/*.whl
-	$(VENV)-wheel/bin/python -m pytest --numprocesses 2 --dist loadfile tests
+	$(VENV)-wheel/bin/python -m pytest --numprocesses 2 --dist worksteal tests
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.benchmarks $(ARGS)

@@ -136,6 +136,16 @@ def analyze(
     strata = sort(plan, evidence, now)
     judged = _judge_all(plan, strata, peaks, shown=shown)
     split = weigh_split(plan, evidence, peak=known_peak(peaks, OF_THE_SPLIT))
+    return _concluded(plan, evidence, strata, judged, split)
+
+
+def _concluded(
+    plan: RolloutPlan,
+    evidence: Evidence,
+    strata: Strata,
+    judged: Sequence[_Judged],
+    split: Split,
+) -> Analysis:
     hypothesis = weigh_hypothesis(plan, strata)
     rolling, pausing, warning = (
         _process([each for each in judged if each.test.guardrail.on_fail is act], plan)

@@ -68,6 +68,11 @@ def _declare(parser: ArgumentParser) -> None:
         default=LOOK_EVERY,
         help="candidate exposures between looks, from 100 on; default: 25",
     )
+    _declare_trials(parser)
+
+
+def _declare_trials(parser: ArgumentParser) -> None:
+    """Declare what asks how the plan would do, instead of what it does."""
     parser.add_argument(
         "--aa",
         metavar="N",

@@ -1,8 +1,9 @@
 """Evidence for analyses: sums booked by hand, and traffic as a store adds it up."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from random import Random
 from typing import NamedTuple
+
+from tests.simulations._book import plan_of, seeded
 
 from flipback.assignment import EVERYBODY, Cohort
 from flipback.exposure import BUCKETS, EXPOSURE, Cell, CellKey, Evidence
@@ -10,32 +11,7 @@ from flipback.plan import RolloutPlan
 from flipback.tally import Seen, Tally
 
 
-def seeded(seed: int) -> Random:
-    """Return a stream of numbers that is the same on every machine."""
-    return Random(seed)  # noqa: S311 - a simulation must be repeatable, not secret
-
-
-def plan_of(
-    *guardrails: Mapping[str, object],
-    segments: Iterable[str] = (),
-    alpha: float = 0.05,
-    **keys: object,
-) -> RolloutPlan:
-    """Return a plan with these guardrails, cohorts `segment=...` and other keys."""
-    names = tuple(segments)
-    return RolloutPlan.model_validate(
-        {
-            "route": "answer",
-            "flag": "answer-model",
-            "control": "control",
-            "candidate": "candidate",
-            "cohorts": {"segment": names} if names else {},
-            "stages": [{"weight": 5}],
-            "guardrails": list(guardrails),
-            "alpha": alpha,
-            **keys,
-        }
-    )
+__all__ = ["Book", "Traffic", "plan_of", "seeded"]
 
 
 class _Where(NamedTuple):

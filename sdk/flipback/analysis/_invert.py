@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from math import isnan, sqrt
 
+from flipback.stats import zero_between
+
 
 _DEPTH = 4.0
 _CLOSE_ENOUGH = 1e-4
-_MAX_STEPS = 40
 
 
 def last_rejected(
@@ -45,36 +46,13 @@ def last_rejected(
         far = start + away if upwards else start - away
         at_far = excess(far)
         if upwards and at_far < 0:
-            return _zero(excess, (near, at_near), (far, at_far))
+            return zero_between(
+                excess, (near, at_near), (far, at_far), close_enough=_CLOSE_ENOUGH
+            )
         if not upwards and at_far >= 0:
-            return _zero(excess, (far, at_far), (near, at_near))
+            return zero_between(
+                excess, (far, at_far), (near, at_near), close_enough=_CLOSE_ENOUGH
+            )
         near, at_near = far, at_far
         away *= 2
     return None
-
-
-def _zero(
-    falling: Callable[[float], float],
-    below: tuple[float, float],
-    above: tuple[float, float],
-) -> float:
-    """Return the zero between two points; an end that stays twice loses half its say.
-
-    The lower end is returned in doubt, so that an interval is rather too wide.
-    """
-    (low, at_low), (high, at_high) = below, above
-    side = 0
-    for _ in range(_MAX_STEPS):
-        middle = (low * at_high - high * at_low) / (at_high - at_low)
-        value = falling(middle)
-        if not low < middle < high or abs(value) < _CLOSE_ENOUGH:
-            return middle
-        if value > 0:
-            low, at_low = middle, value
-            at_high = at_high / 2 if side > 0 else at_high
-            side = 1
-        else:
-            high, at_high = middle, value
-            at_low = at_low / 2 if side < 0 else at_low
-            side = -1
-    return low

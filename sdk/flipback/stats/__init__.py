@@ -32,6 +32,7 @@ from flipback.stats._rate import (
 )
 from flipback.stats._rate_interval import rate_interval
 from flipback.stats._score import Score, score_against_limit, stratified_score
+from flipback.stats._zero import zero_between
 
 
 __all__ = [
@@ -69,4 +70,5 @@ __all__ = [
     "split_ratio",
     "stratified_score",
     "uncentred",
+    "zero_between",
 ]

@@ -12,6 +12,7 @@ from flipback.stats._rate import (
     rates,
     weigh,
 )
+from flipback.stats._zero import zero_between
 from flipback.verdict import Interval
 
 
@@ -20,7 +21,6 @@ _FURTHEST_LOG_RATIO = 100.0
 _TYPICAL_WIDTH = 11.0
 _DEPTH = 4.0
 _CLOSE_ENOUGH = 1e-3
-_MAX_STEPS = 60
 
 
 def rate_interval(
@@ -82,7 +82,10 @@ def _last_rejected(
 
     step = _TYPICAL_WIDTH / sqrt(sum([stratum.events for stratum in strata]))
     bracket = _bracket(excess, estimate, step)
-    return None if bracket is None else _false_position(excess, bracket)
+    if bracket is None:
+        return None
+    below, above = (bracket.low, bracket.at_low), (bracket.high, bracket.at_high)
+    return zero_between(excess, below, above, close_enough=_CLOSE_ENOUGH)
 
 
 class _Bracket(NamedTuple):
@@ -117,23 +120,3 @@ def _bracket(
         low -= step
         at_low, step = falling(low), 2 * step
     return _Bracket(low, at_low, high, at_high)
-
-
-def _false_position(falling: Callable[[float], float], bracket: _Bracket) -> float:
-    """Return the zero inside a bracket; an end that stays twice loses half its say."""
-    low, at_low, high, at_high = bracket
-    middle, side = low, 0
-    for _ in range(_MAX_STEPS):
-        middle = (low * at_high - high * at_low) / (at_high - at_low)
-        value = falling(middle)
-        if abs(value) < _CLOSE_ENOUGH:
-            break
-        if value > 0:
-            low, at_low = middle, value
-            at_high = at_high / 2 if side > 0 else at_high
-            side = 1
-        else:
-            high, at_high = middle, value
-            at_low = at_low / 2 if side < 0 else at_low
-            side = -1
-    return middle

@@ -10,16 +10,23 @@ Rules, as an order on (trip, released):
 Two copies of a latch (ledger, store, memory, another process) merge by taking
 the greater one, so copies may arrive late, twice or in any order. A release
 names its trip: releasing trip 3 cannot free trip 4, which is greater.
+
+A kill of one cohort is a latch of its own, kept under the name of route and cohort.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
+
+from flipback.assignment import EVERYBODY, Cohort
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latch:
-    """The kill state of one route. A route never killed has trip 0, released."""
+    """The kill state of one route, or with `scoped` of one cohort in it.
+
+    A route never killed has trip 0, released.
+    """
 
     route: str
     trip: int = 0
@@ -77,3 +84,21 @@ def merge_all(route: str, copies: Iterable[Latch]) -> Latch:
     for copy in copies:
         merged = merged.merge(copy)
     return merged
+
+
+class Scope(NamedTuple):
+    """Whom a latch is about."""
+
+    route: str
+    cohort: Cohort
+
+
+def scoped(route: str, cohort: Cohort) -> str:
+    """Return the name of a cohort's latch, of the route's own for everybody."""
+    return route if cohort == EVERYBODY else f"{route}[{cohort}]"
+
+
+def scope_of(name: str) -> Scope:
+    """Return whom the latch of this name is about; routes have no bracket."""
+    route, bracket, cohort = name.partition("[")
+    return Scope(route, cohort.removesuffix("]") if bracket else EVERYBODY)

@@ -10,7 +10,7 @@ import pytest
 
 from flipback.errors import LedgerError, StoreError
 from flipback.latch import Latch
-from flipback.ports import EntryKind, Intent
+from flipback.ports import EntryKind, Intent, LedgerNote
 from flipback.stores import FileLedger, SqliteStore
 from flipback.testing import FakeClock
 from flipback.testing.evidence import ROUTE, batch, cell, key
@@ -44,7 +44,9 @@ def test_kills_fit_on_a_full_disk(small_disk: Path) -> None:
         ledger.kill(ROUTE, intent=intent, at=AT, floor=Latch(route=ROUTE))
     assert FileLedger(path, FakeClock()).latches()[ROUTE].trip == 50
     with pytest.raises(LedgerError, match="the disk is full"):
-        ledger.note(EntryKind.EPOCH, ROUTE, text="x" * 100_000, at=AT)
+        ledger.note(
+            LedgerNote(kind=EntryKind.EPOCH, route=ROUTE, text="x" * 100_000, at=AT)
+        )
     assert FileLedger(path, FakeClock()).latches()[ROUTE].trip == 50
 
 

@@ -16,16 +16,14 @@ from flipback.app._open import open_flags
 from flipback.app._reports import Kill, Release, RouteStatus, acknowledged
 from flipback.assignment import EVERYBODY
 from flipback.booking import signals_of
-from flipback.config import Settings, variant_named_by
+from flipback.config import Settings, candidate_weight, flag_ref
 from flipback.control import FORCED_IN_VAIN, Ground, KillReport, KillSwitch, SystemClock
 from flipback.errors import FlagWriteError, StoreError
 from flipback.exposure import EXPOSURE, Evidence
 from flipback.latch import Latch, merge_all
 from flipback.plan import BUILT_IN_METRICS, RolloutPlan
 from flipback.ports import (
-    SCALE,
     Clock,
-    FlagRef,
     FlagState,
     FlagWriter,
     Intent,
@@ -153,7 +151,7 @@ class Operator:
         evidence: Evidence,
         analysis: Analysis | None,
     ) -> Gate | None:
-        weight = None if flag is None else _weight(plan, flag)
+        weight = None if flag is None else candidate_weight(plan, flag)
         if weight is None:
             return None
         now = self._ground.clock.now().timestamp()
@@ -178,7 +176,7 @@ class Operator:
 
     def _flag(self, plan: RolloutPlan) -> FlagState | None:
         writer = self._ground.writer
-        return None if writer is None else writer.read(FlagRef(key=plan.flag))
+        return None if writer is None else writer.read(flag_ref(plan))
 
     def _latch(self, route: str) -> Latch:
         """Return the greatest copy; raises where neither history can be read."""
@@ -241,18 +239,6 @@ def _kill(report: KillReport, running: Sequence[ProcessRecord] | None) -> Kill:
 
 def _waits(kill: Kill) -> bool:
     return kill.acknowledged < kill.processes
-
-
-def _weight(plan: RolloutPlan, flag: FlagState) -> float | None:
-    """Return the percent of subjects offered the candidate, None without a split."""
-    if not flag.enabled or not flag.split:
-        return None
-    offered = [
-        weight
-        for name, weight in flag.split.items()
-        if variant_named_by(plan, flag.variants.get(name)) == plan.candidate
-    ]
-    return 100 * sum(offered) / SCALE
 
 
 def _unobserved(plan: RolloutPlan, evidence: Evidence) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from flipback.control import KillReport
 from flipback.latch import Latch
 from flipback.plan import RolloutPlan
 from flipback.ports import FlagState, ProcessRecord
+from flipback.rollout import Phase, RolloutRecord
 from flipback.verdict import Gate
 
 
@@ -31,6 +32,12 @@ class RouteStatus:
         exposures: How often the candidate was exposed.
         gate: Whether the stage that the flag is in may be left. None while the route
             is killed, or where evidence or split are not known.
+        record: Where its rollout stands, None if the store cannot be read.
+        phase: What the rollout does, the latch considered.
+        killed_cohorts: Held latches of single cohorts.
+        loosened: What the plan in the files promises less of than the one that the
+            attempt goes by.
+        stage_lasts: How long the stage in force has lasted, None outside of one.
     """
 
     plan: RolloutPlan
@@ -88,6 +95,50 @@ class Release:
     refused: str = ""
     stored: bool = False
     flag: FlagState | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """What became of a move that a person asked for.
+
+    Attributes:
+        record: Where the rollout stands now.
+        phase: What it does now, the latch considered.
+        plan: The plan that it goes by.
+        refused: Why it was not moved; empty where it was.
+        remedy: What to do about that, in a sentence; empty where nothing helps.
+        gate: What the gate says, where the move depends on it.
+        flag: What the flag service offers now, None if it cannot be read.
+        recorded: The ledger has it; else it is in the store only.
+    """
+
+    record: RolloutRecord
+    phase: Phase
+    plan: RolloutPlan
+    refused: str = ""
+    remedy: str = ""
+    gate: Gate | None = None
+    flag: FlagState | None = None
+    recorded: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """What became of restoring a flag's rules after a kill.
+
+    Attributes:
+        plan: The plan of the route.
+        refused: Why nothing was restored; empty where it was.
+        remedy: What to do about that.
+        flag: What the flag service offers now, None if it cannot be read.
+        changed: False where the flag was as wanted before.
+    """
+
+    plan: RolloutPlan
+    refused: str = ""
+    remedy: str = ""
+    flag: FlagState | None = None
+    changed: bool = False
 
 
 def acknowledged(processes: Iterable[ProcessRecord], latch: Latch) -> int:

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from flipback.app._assembly import Assembly
-from flipback.config import variant_named_by
+from flipback.config import flag_ref, variant_named_by
 from flipback.errors import FlagWriteError, RouteError
 from flipback.plan import RolloutPlan
-from flipback.ports import FlagRef
 from flipback.routing import Decider, EpochBook, FlagReader, Parts, Route, Variant
 
 
@@ -117,7 +116,7 @@ class Routes:
         if writer is None:
             return frozenset()
         try:
-            state = writer.read(FlagRef(key=plan.flag))
+            state = writer.read(flag_ref(plan))
         except FlagWriteError as error:
             self._assembly.ground.faults.note(plan.route, "flag unreadable", error)
             return frozenset()

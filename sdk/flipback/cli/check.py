@@ -14,6 +14,7 @@ from flipback.config import (
     Note,
     Reading,
     check_flag,
+    flag_ref,
     flag_variant,
     notes_on,
     read_settings,
@@ -22,7 +23,7 @@ from flipback.config import (
 from flipback.errors import ConfigError, FlagProblem, FlagWriteError, Mistake
 from flipback.latch import Latch
 from flipback.plan import RolloutPlan
-from flipback.ports import FlagRef, FlagState, FlagWriter, PreflightIssue
+from flipback.ports import FlagState, FlagWriter, PreflightIssue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +118,7 @@ def _read(
     plan: RolloutPlan, file: str, writer: FlagWriter, mistakes: list[Mistake]
 ) -> _Flag | None:
     """Return the flag, or None and a mistake."""
-    ref = FlagRef(key=plan.flag)
+    ref = flag_ref(plan)
     try:
         state = writer.read(ref)
         control = flag_variant(plan, state, plan.control)

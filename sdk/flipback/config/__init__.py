@@ -1,7 +1,14 @@
 """Configuration: `flipback.toml` and the plans it names, read with every mistake."""
 
 from flipback.config._find import CONFIG_NAME, ENVIRONMENT_KEY, find_config
-from flipback.config._flags import check_flag, flag_variant, variant_named_by
+from flipback.config._flags import (
+    candidate_weight,
+    check_flag,
+    flag_ref,
+    flag_variant,
+    split_giving,
+    variant_named_by,
+)
 from flipback.config._load import Reading, load_settings, read_plan, read_settings
 from flipback.config._notes import Note, notes_on
 from flipback.config._settings import (
@@ -9,7 +16,10 @@ from flipback.config._settings import (
     Events,
     GuardRun,
     GuardSettings,
+    NotifyOn,
+    NotifySettings,
     Settings,
+    ShadowSettings,
     Spans,
     TelemetrySettings,
 )
@@ -23,16 +33,22 @@ __all__ = [
     "GuardRun",
     "GuardSettings",
     "Note",
+    "NotifyOn",
+    "NotifySettings",
     "Reading",
     "Settings",
+    "ShadowSettings",
     "Spans",
     "TelemetrySettings",
+    "candidate_weight",
     "check_flag",
     "find_config",
+    "flag_ref",
     "flag_variant",
     "load_settings",
     "notes_on",
     "read_plan",
     "read_settings",
+    "split_giving",
     "variant_named_by",
 ]

@@ -5,7 +5,7 @@ from typing import cast
 
 from flipback.errors import Mistake
 from flipback.plan import RolloutPlan, nearest
-from flipback.ports import FlagState, PreflightIssue
+from flipback.ports import SCALE, FlagRef, FlagState, PreflightIssue
 
 
 def check_flag(
@@ -51,6 +51,38 @@ def flag_variant(plan: RolloutPlan, state: FlagState, variant: str) -> str | Non
         ),
         None,
     )
+
+
+def flag_ref(plan: RolloutPlan) -> FlagRef:
+    """Return the flag of a plan, or the rule of it that the plan manages."""
+    return FlagRef(key=plan.flag, rule=plan.rule)
+
+
+def candidate_weight(plan: RolloutPlan, state: FlagState) -> float | None:
+    """Return the percent of subjects offered the candidate, None without a split."""
+    if not state.enabled or not state.split:
+        return None
+    offered = [
+        weight
+        for name, weight in state.split.items()
+        if variant_named_by(plan, state.variants.get(name)) == plan.candidate
+    ]
+    return 100 * sum(offered) / SCALE
+
+
+def split_giving(
+    plan: RolloutPlan, state: FlagState, weight: float
+) -> Mapping[str, int] | None:
+    """Return the split that gives the candidate a percentage and control the rest.
+
+    None where the flag has no variant for one of them.
+    """
+    control = flag_variant(plan, state, plan.control)
+    candidate = flag_variant(plan, state, plan.candidate)
+    if control is None or candidate is None:
+        return None
+    offered = round(weight * SCALE / 100)
+    return {control: SCALE - offered, candidate: offered}
 
 
 def _member(value: object, key: str) -> object:

@@ -14,7 +14,7 @@ Place = tuple[str | int, ...]
 UNKNOWN_KEY = "unknown key"
 IS_MISSING = "is missing"
 THE_TABLE = "the table"
-TABLE_ARRAYS = frozenset({"stages", "guardrails"})
+TABLE_ARRAYS = frozenset({"stages", "guardrails", "notify"})
 _NAME_OF_TABLE = "[key]"
 
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from flipback.plan import (
     Count,
@@ -61,10 +61,38 @@ class Events(StrEnum):
 
 
 class GuardRun(StrEnum):
-    """Who looks at the evidence: a thread of this process, or the application."""
+    """Who looks at the evidence, moves rollouts and writes flags.
+
+    A thread of each process; the application, which drives the looks of its router; or
+    `flipback guard` alone, so that the application never writes a flag.
+    """
 
     THREAD = "thread"
     MANUAL = "manual"
+    ELSEWHERE = "elsewhere"
+
+
+class NotifyOn(StrEnum):
+    """What people are told of."""
+
+    TRIP = "trip"
+    BLOCKED = "blocked"
+    HELD = "held"
+    FREEZE = "freeze"
+    DEADLINE = "deadline"
+    PAUSE = "pause"
+    ADVANCE = "advance"
+    PROMOTE = "promote"
+
+
+URGENT = (
+    NotifyOn.TRIP,
+    NotifyOn.BLOCKED,
+    NotifyOn.HELD,
+    NotifyOn.FREEZE,
+    NotifyOn.DEADLINE,
+    NotifyOn.PAUSE,
+)
 
 
 class TelemetrySettings(Written):
@@ -82,6 +110,46 @@ class GuardSettings(Written):
     every_exposures: Annotated[Count, Field(ge=1)] = 25
     every: Period = timedelta(seconds=1)
     flush: Period = timedelta(milliseconds=500)
+    dry_run: Annotated[bool, Field(strict=True)] = False
+
+
+class ShadowSettings(Written):
+    """The table `[shadow]`: who runs the candidate's unseen answers."""
+
+    workers: Annotated[Count, Field(ge=1, le=32)] = 1
+    queue: Annotated[Count, Field(ge=1, le=10_000)] = 64
+
+
+class NotifySettings(Written):
+    """One table `[[notify]]`: a way to tell people, and of what.
+
+    Attributes:
+        webhook: Address that gets a POST of JSON.
+        webhook_from: Instead: the environment variable that holds it, as an address
+            may be a secret.
+        command: Instead: a program and its arguments, which gets JSON on its input.
+        on: What is told.
+        remind: How often a kill that is still held is told again.
+    """
+
+    webhook: Annotated[str, Field(pattern=r"^https?://.+")] | None = None
+    webhook_from: Name | None = None
+    command: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
+    on: Annotated[tuple[NotifyOn, ...], Field(min_length=1)] = URGENT
+    remind: Period = timedelta(hours=1)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        ways = (self.webhook, self.webhook_from, self.command)
+        if sum(way is not None for way in ways) != 1:
+            raise PlanRejected(
+                Problem(
+                    problem="a notification has one of `webhook`, `webhook_from` and "
+                    "`command`",
+                    remedy="give exactly one of them",
+                )
+            )
+        return self
 
 
 class ConfigFile(Written):
@@ -94,6 +162,9 @@ class ConfigFile(Written):
     force_control_file: Name = FORCE_CONTROL_NAME
     telemetry: TelemetrySettings = TelemetrySettings()
     guard: GuardSettings = GuardSettings()
+    shadow: ShadowSettings = ShadowSettings()
+    notify: tuple[NotifySettings, ...] = ()
+    drill_flag: Name | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +181,9 @@ class Settings:
         plans: The plans, in the order of their files' names.
         telemetry: What is traced.
         guard: When evidence is looked at.
+        shadow: Who runs the candidate's unseen answers.
+        notify: The ways to tell people.
+        drill_flag: The flag that `flipback drill` flips, None where there is none.
     """
 
     path: Path
@@ -121,6 +195,9 @@ class Settings:
     plans: tuple[RolloutPlan, ...]
     telemetry: TelemetrySettings
     guard: GuardSettings
+    shadow: ShadowSettings
+    notify: tuple[NotifySettings, ...]
+    drill_flag: str | None
 
 
 def settle(written: ConfigFile, path: Path, plans: tuple[RolloutPlan, ...]) -> Settings:
@@ -136,6 +213,9 @@ def settle(written: ConfigFile, path: Path, plans: tuple[RolloutPlan, ...]) -> S
         plans=plans,
         telemetry=written.telemetry,
         guard=written.guard,
+        shadow=written.shadow,
+        notify=written.notify,
+        drill_flag=written.drill_flag,
     )
 
 

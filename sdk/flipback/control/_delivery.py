@@ -5,12 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from flipback.config import flag_variant
+from flipback.config import flag_ref, flag_variant
 from flipback.control._appender import Appender
 from flipback.errors import FlagProblem, FlagWriteError, FlipbackError, LedgerError
 from flipback.latch import Latch
 from flipback.plan import RolloutPlan
-from flipback.ports import EntryKind, FlagRef, FlagWriter, Intent, Ledger, StateStore
+from flipback.ports import EntryKind, FlagWriter, Intent, Ledger, LedgerNote, StateStore
 
 
 _BLOCKED = frozenset(
@@ -175,7 +175,7 @@ class Delivery:
             return replace(report, flag=Delivered.APPLIED)
         try:
             self._writer.kill(
-                FlagRef(key=plan.flag),
+                flag_ref(plan),
                 control=_control_in_flag(self._writer, plan),
                 intent=_intent_of(latch),
             )
@@ -207,7 +207,12 @@ class Delivery:
             return
         try:
             self._ledger.note(
-                EntryKind.FLAG_WRITE, latch.route, text=_arrival(latch), at=latch.at
+                LedgerNote(
+                    kind=EntryKind.FLAG_WRITE,
+                    route=latch.route,
+                    text=_arrival(latch),
+                    at=latch.at,
+                )
             )
         except LedgerError as error:
             self._failed(latch.route, str(error))
@@ -230,7 +235,7 @@ def _arrival(latch: Latch) -> str:
 def _control_in_flag(writer: FlagWriter, plan: RolloutPlan) -> str:
     """Return the flag's own name of control; a kill does not wait for this read."""
     try:
-        state = writer.read(FlagRef(key=plan.flag))
+        state = writer.read(flag_ref(plan))
     except FlagWriteError:
         return plan.control
     return flag_variant(plan, state, plan.control) or plan.control

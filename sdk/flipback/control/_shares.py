@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from flipback.config import variant_named_by
+from flipback.config import flag_ref, variant_named_by
 from flipback.exposure import Epoch
 from flipback.plan import RolloutPlan
-from flipback.ports import FlagRef, FlagState, FlagWriter
+from flipback.ports import FlagState, FlagWriter
 from flipback.routing import Faults
 
 
@@ -45,7 +45,7 @@ class Shares:
         if self._writer is None or plan is None or not epoch.flag_version:
             return _UNKNOWN
         try:
-            state = self._writer.read(FlagRef(key=plan.flag))
+            state = self._writer.read(flag_ref(plan))
             if state.version.token != epoch.flag_version:
                 return _UNKNOWN
             return _shares(plan, state)

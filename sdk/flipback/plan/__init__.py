@@ -12,10 +12,12 @@ from flipback.plan._parts import (
     GateRule,
     Guardrail,
     Hypothesis,
+    OnDeadline,
     OnError,
     OnFail,
     Stage,
     Undecided,
+    Until,
 )
 from flipback.plan._plan import RolloutPlan
 from flipback.plan._rules import MAX_COHORTS
@@ -49,6 +51,7 @@ __all__ = [
     "MetricKind",
     "Name",
     "Number",
+    "OnDeadline",
     "OnError",
     "OnFail",
     "PlanRejected",
@@ -56,6 +59,7 @@ __all__ = [
     "RolloutPlan",
     "Stage",
     "Undecided",
+    "Until",
     "Written",
     "did_you_mean",
     "lasting",

@@ -61,6 +61,24 @@ class OnError(StrEnum):
     RAISE = "raise"
 
 
+class OnDeadline(StrEnum):
+    """What an attempt does that is not promoted by its deadline."""
+
+    PAUSE = "pause"
+    ROLL_BACK = "roll back"
+
+
+class Until(StrEnum):
+    """What a stage lasts until, besides its window and exposures.
+
+    PROOF asks the gate. WARM asks of a shadow stage only that the candidate's latency
+    no longer changes, as where a fleet is switched at once.
+    """
+
+    PROOF = "proof"
+    WARM = "stable latency"
+
+
 class Stage(Written):
     """One step of a rollout: a weight in percent of subjects, or a shadow share."""
 
@@ -68,6 +86,19 @@ class Stage(Written):
     shadow: Annotated[Number, Field(gt=0, le=1)] | None = None
     window: Duration = timedelta(0)
     min_exposures: Annotated[Count, Field(ge=0)] = 0
+    until: Until = Until.PROOF
+
+    @model_validator(mode="after")
+    def _only_shadow_warms_up(self) -> Self:
+        if self.until is Until.WARM and self.shadow is None:
+            raise PlanRejected(
+                Problem(
+                    at=("until",),
+                    problem="only a shadow stage can wait for a stable latency",
+                    remedy='write `shadow` instead of `weight`, or until = "proof"',
+                )
+            )
+        return self
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Annotated, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -15,17 +16,22 @@ from flipback.plan._parts import (
     GateRule,
     Guardrail,
     Hypothesis,
+    OnDeadline,
     OnError,
     Stage,
     Undecided,
 )
 from flipback.plan._rules import (
     cohort_problems,
+    holdback_problems,
+    route_problems,
     spelled,
     stage_problems,
     unnamed,
 )
 from flipback.plan._written import (
+    Count,
+    Duration,
     Name,
     Number,
     PlanRejected,
@@ -64,6 +70,25 @@ class RolloutPlan(Written):
     gate: GateRule = GateRule.SCALED
     max_ramp_margin: Annotated[Number, Field(gt=0)] = 1.0
     undecided: Undecided = Undecided.HOLD
+    holdback: Annotated[Number, Field(ge=0, le=50)] = 5.0
+    watch: Duration = timedelta(days=7)
+    deadline: Duration | None = None
+    on_deadline: OnDeadline = OnDeadline.PAUSE
+    max_attempts: Annotated[Count, Field(ge=1)] = 3
+    cool_down: Duration = timedelta(minutes=10)
+    rule: Name | None = None
+
+    @field_validator("route")
+    @classmethod
+    def _route_has_no_bracket(cls, route: str) -> str:
+        reject(route_problems(route))
+        return route
+
+    @field_validator("holdback")
+    @classmethod
+    def _holdback_leaves_a_control(cls, holdback: float, info: ValidationInfo) -> float:
+        reject(holdback_problems(holdback, info.data.get("guardrails", ())))
+        return holdback
 
     @field_validator("candidate")
     @classmethod

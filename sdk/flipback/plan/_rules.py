@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from flipback.assignment import NO_VALUE, OTHER_VALUE, Cohort
-from flipback.plan._parts import Stage
+from flipback.plan._parts import Guardrail, Stage
 from flipback.plan._written import Problem
 
 
@@ -29,6 +29,28 @@ def unnamed(
                 problem=f"no value of the flag means {variant!r}, the {role}",
                 remedy=f'add the value that selects it: `... = "{variant}"`',
             )
+
+
+def route_problems(route: str) -> Iterator[Problem]:
+    """Yield what is wrong with the name of a route."""
+    if "[" in route:
+        yield Problem(
+            problem=f"{route!r} has a `[`, by which a cohort of a route is named",
+            remedy="give the route another name",
+        )
+
+
+def holdback_problems(
+    holdback: float, guardrails: Sequence[Guardrail]
+) -> Iterator[Problem]:
+    """Yield what is wrong with keeping nobody on control."""
+    limited = any(guardrail.limit is not None for guardrail in guardrails)
+    if not holdback and guardrails and not limited:
+        yield Problem(
+            problem="without a holdback no control is left to compare with, and no "
+            "guardrail has a `limit`",
+            remedy="write a holdback such as 5, or give a guardrail a `limit`",
+        )
 
 
 def cohort_problems(cohorts: Mapping[str, Sequence[str]]) -> Iterator[Problem]:

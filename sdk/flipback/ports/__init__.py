@@ -1,4 +1,4 @@
-"""What the library needs of the world: six small promises.
+"""What the library needs of the world: a few small promises.
 
 Behaviour that a signature cannot state is stated by the contract tests in
 `flipback.testing`; every implementation runs them.
@@ -19,14 +19,17 @@ from flipback.ports._flags import (
     PreflightIssue,
     Version,
 )
-from flipback.ports._ledger import EntryKind, Ledger, LedgerEntry
+from flipback.ports._ledger import EntryKind, Ledger, LedgerEntry, LedgerNote
 from flipback.ports._stores import (
+    CourseBook,
     EvidenceStore,
     Lease,
+    LedgerMirror,
+    Notice,
     OpenStore,
+    Outbox,
     ProcessRecord,
     ProcessRegistry,
-    RolloutRecord,
     StateStore,
     Store,
 )
@@ -37,6 +40,7 @@ __all__ = [
     "Capabilities",
     "Clock",
     "CompareAndSet",
+    "CourseBook",
     "EntryKind",
     "EvidenceStore",
     "FlagChange",
@@ -48,12 +52,15 @@ __all__ = [
     "Lease",
     "Ledger",
     "LedgerEntry",
+    "LedgerMirror",
+    "LedgerNote",
+    "Notice",
     "OpenFlagService",
     "OpenStore",
+    "Outbox",
     "PreflightIssue",
     "ProcessRecord",
     "ProcessRegistry",
-    "RolloutRecord",
     "StateStore",
     "Store",
     "Version",

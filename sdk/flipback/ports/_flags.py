@@ -7,6 +7,8 @@ from typing import Protocol
 
 from openfeature.provider import FeatureProvider
 
+from flipback.assignment import Cohort
+
 
 SCALE = 100_000
 """Weights of a split are in 1/1000 percent; a split sums to SCALE exactly."""
@@ -70,11 +72,13 @@ class Intent:
         id: The same for every retry of the same act.
         actor: Who wants it: a person's name, or the evaluator.
         reason: Why, for the service's audit log.
+        findings: On which findings, a sentence each, for the ledger.
     """
 
     id: str
     actor: str
     reason: str
+    findings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,10 +112,20 @@ class CompareAndSet(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
-    """What a flag service can do, so that nobody has to guess."""
+    """What a flag service can do, so that nobody has to guess.
+
+    Attributes:
+        cas: How well it refuses a write that is based on an old state.
+        kill_covers: What a kill reaches.
+        cohorts: It can serve control to one cohort alone, in one write.
+        comments: Reasons are kept with its own audit log.
+        history: It tells who changed a flag.
+        approvals_possible: A write may have to wait for a person's approval.
+    """
 
     cas: CompareAndSet
     kill_covers: frozenset[str] = frozenset({"default", "rules", "targets"})
+    cohorts: bool = False
     comments: bool = False
     history: bool = False
     approvals_possible: bool = False
@@ -165,8 +179,19 @@ class FlagWriter(Protocol):
         """Set the managed split; a state other than `expect` is a CONFLICT."""
         ...
 
-    def kill(self, ref: FlagRef, *, control: str, intent: Intent) -> FlagChange:
-        """Make control explicit for everybody: default, rules and pinned users."""
+    def kill(
+        self,
+        ref: FlagRef,
+        *,
+        control: str,
+        intent: Intent,
+        cohort: Cohort | None = None,
+    ) -> FlagChange:
+        """Make control explicit for everybody: default, rules and pinned users.
+
+        Or for one cohort (`attribute=value`) alone, ahead of all other rules, where
+        `capabilities.cohorts` says so; it is an INVALID_WRITE where it does not.
+        """
         ...
 
     def restore(

@@ -16,11 +16,53 @@ class EntryKind(StrEnum):
     RELEASE = "release"
     FLAG_WRITE = "flag_write"
     EPOCH = "epoch"
+    START = "start"
+    ADVANCE = "advance"
+    PROMOTE = "promote"
+    PAUSE = "pause"
+    RESUME = "resume"
+    FINISH = "finish"
+    RESTORE = "restore"
+    DRY_RUN = "dry_run"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerNote:
+    """Something to be remembered that is neither a kill nor a release.
+
+    Attributes:
+        kind: What was done.
+        route: The route.
+        at: When, for people.
+        text: What and why, for people.
+        actor: Who did it.
+        attempt: Which run of the rollout, 0 where none is meant.
+        stage: Index of the stage that was come to, None where none is meant.
+        before: Version of the flag before, empty where it was not written.
+        after: Version of the flag after.
+        findings: On which findings, a sentence each.
+        snapshot: The flag before it was written (`FlagState.raw`), for `restore`.
+    """
+
+    kind: EntryKind
+    route: str
+    at: str
+    text: str
+    actor: str = ""
+    attempt: int = 0
+    stage: int | None = None
+    before: str = ""
+    after: str = ""
+    findings: tuple[str, ...] = ()
+    snapshot: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerEntry:
-    """One line of the ledger, chained to the one before by its hash."""
+    """One line of the ledger, chained to the one before by its hash.
+
+    What `LedgerNote` has as well means the same here; its `text` is the `note`.
+    """
 
     number: int
     kind: EntryKind
@@ -30,6 +72,13 @@ class LedgerEntry:
     note: str
     previous: str
     digest: str
+    actor: str = ""
+    attempt: int = 0
+    stage: int | None = None
+    before: str = ""
+    after: str = ""
+    findings: tuple[str, ...] = ()
+    snapshot: str = ""
 
 
 class Ledger(Protocol):
@@ -47,7 +96,7 @@ class Ledger(Protocol):
         """Durably append a release."""
         ...
 
-    def note(self, kind: EntryKind, route: str, *, text: str, at: str) -> None:
+    def note(self, note: LedgerNote) -> None:
         """Durably append anything else that people should find later."""
         ...
 

@@ -4,20 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from flipback.course import CoursePoint
 from flipback.exposure import Batch, Evidence
 from flipback.histogram import Thresholds
 from flipback.latch import Latch
 from flipback.ports._clock import Clock
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RolloutRecord:
-    """Where a rollout stands; replaced by compare-and-set on `revision`."""
-
-    route: str
-    revision: int = 0
-    attempt: int = 1
-    stage: int = 0
+from flipback.ports._ledger import LedgerEntry
+from flipback.rollout import RolloutRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +22,10 @@ class ProcessRecord:
         host: Host name; only processes of one host share an embedded store.
         pid: Process id on that host.
         seen_at: Unix seconds of the last heartbeat.
-        trips: Route to the trip that this process obeys.
+        trips: Route to the trip that this process obeys; a cohort's latch by its name.
+        obeyed_at: Route to the Unix seconds at which this process first served control
+            under that trip, as found out by deciding.
+        drill: The drill that this process takes part in, empty for none.
     """
 
     id: str
@@ -37,6 +33,33 @@ class ProcessRecord:
     pid: int
     seen_at: float
     trips: Mapping[str, int] = field(default_factory=dict[str, int])
+    obeyed_at: Mapping[str, float] = field(default_factory=dict[str, float])
+    drill: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Something that people are to be told, once for each way to tell them.
+
+    Attributes:
+        id: The same for every retry of telling the same thing the same way.
+        target: Which of the ways; its place in the configuration, from 0.
+        event: What happened; see `flipback.config.NotifyOn`.
+        route: The route that it is about.
+        at: When, Unix seconds.
+        body: What is told, as JSON.
+        attempts: How often telling it has failed.
+        next_at: When to try next, Unix seconds.
+    """
+
+    id: str
+    target: int
+    event: str
+    route: str
+    at: float
+    body: str
+    attempts: int = 0
+    next_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +131,10 @@ class StateStore(Protocol):
         """Return a route's record; revision 0 where there is none yet."""
         ...
 
+    def rollouts(self) -> Mapping[str, RolloutRecord]:
+        """Return all records, by route."""
+        ...
+
     def replace_rollout(self, record: RolloutRecord, *, lease: Lease | None) -> bool:
         """Replace the record whose revision is one less; False if another was first."""
         ...
@@ -133,8 +160,65 @@ class ProcessRegistry(Protocol):
         ...
 
 
-class Store(EvidenceStore, StateStore, ProcessRegistry, Protocol):
-    """The three as one, as an entry point in `flipback.stores` returns it."""
+class LedgerMirror(Protocol):
+    """Copies of the ledgers of all hosts: what one of them lost is found here."""
+
+    def mirror(self, ledger: str, entries: Sequence[LedgerEntry]) -> None:
+        """Keep copies of these entries; those that are there already stay as they are.
+
+        Args:
+            ledger: Which ledger, as `host:path`.
+            entries: Its entries, or the latest of them.
+        """
+        ...
+
+    def mirrored(self, ledger: str, *, after: int = 0) -> Sequence[LedgerEntry]:
+        """Return the copies of entries with a greater number, oldest first."""
+        ...
+
+    def ledgers(self) -> Sequence[str]:
+        """Return which ledgers there are copies of."""
+        ...
+
+
+class Outbox(Protocol):
+    """What people are still to be told."""
+
+    def post(self, notice: Notice) -> bool:
+        """Keep a notice until it is settled; False where its id was there before."""
+        ...
+
+    def due(self, *, now: float) -> Sequence[Notice]:
+        """Return the notices whose time to try has come, oldest first."""
+        ...
+
+    def settle(self, notice_id: str, *, retry_at: float | None) -> None:
+        """Settle a notice that arrived, or name the time of the next try."""
+        ...
+
+
+class CourseBook(Protocol):
+    """The course of each attempt, point by point, for reports."""
+
+    def keep(self, point: CoursePoint) -> None:
+        """Keep one point; of many the older ones are thinned out, evenly."""
+        ...
+
+    def course(self, route: str, *, attempt: int) -> Sequence[CoursePoint]:
+        """Return the points of an attempt, oldest first."""
+        ...
+
+
+class Store(
+    EvidenceStore,
+    StateStore,
+    ProcessRegistry,
+    LedgerMirror,
+    Outbox,
+    CourseBook,
+    Protocol,
+):
+    """All of them as one, as an entry point in `flipback.stores` returns it."""
 
 
 class OpenStore(Protocol):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from flipback.assignment import Reason
+from flipback.assignment import Cohort, Reason
 from flipback.histogram import Threshold, Thresholds
 
 
@@ -16,6 +16,8 @@ class Standing:
         attempt: Which run of the rollout this is.
         stage: The stage in force.
         thresholds: Percentiles of control that are frozen for what is compared now.
+        killed: Cohorts that control serves whatever the flag says.
+        shadow: Share of control's calls that the candidate answers too, unseen.
     """
 
     override: Reason | None = Reason.NOT_READY
@@ -23,6 +25,8 @@ class Standing:
     attempt: int = 1
     stage: int = 0
     thresholds: Thresholds = field(default_factory=dict[str, Threshold])
+    killed: frozenset[Cohort] = frozenset()
+    shadow: float = 0.0
 
 
 class Switch:

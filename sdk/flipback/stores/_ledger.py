@@ -11,7 +11,7 @@ from pathlib import Path
 
 from flipback.errors import LedgerError
 from flipback.latch import Latch
-from flipback.ports import Clock, EntryKind, Intent, LedgerEntry
+from flipback.ports import Clock, EntryKind, Intent, LedgerEntry, LedgerNote
 from flipback.stores._lines import Contents, line_of, parse
 
 
@@ -84,7 +84,12 @@ class FileLedger:
                 )
             )
             entry = contents.next_entry(
-                EntryKind.KILL, route, at=at, latch=latch, note=intent.reason
+                EntryKind.KILL,
+                route,
+                at=at,
+                latch=latch,
+                note=intent.reason,
+                findings=intent.findings,
             )
             self._append(file, entry, after=contents)
             return latch
@@ -104,12 +109,11 @@ class FileLedger:
             )
             self._append(file, entry, after=contents)
 
-    def note(self, kind: EntryKind, route: str, *, text: str, at: str) -> None:
+    def note(self, note: LedgerNote) -> None:
         """Durably append anything else that people should find later."""
         with self._locked() as file:
             contents = self._read(file)
-            entry = contents.next_entry(kind, route, at=at, latch=None, note=text)
-            self._append(file, entry, after=contents)
+            self._append(file, contents.noted(note), after=contents)
 
     def latches(self) -> Mapping[str, Latch]:
         """Return every route's latch; empty while there is no file."""

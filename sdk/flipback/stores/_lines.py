@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from flipback.errors import LedgerError
 from flipback.latch import Latch
-from flipback.ports import EntryKind, LedgerEntry
+from flipback.ports import EntryKind, LedgerEntry, LedgerNote
 
 
 _FIELDS = TypeAdapter(dict[str, object])
@@ -55,20 +55,57 @@ class Contents:
         return next((each for each in latches if each and each.intent == intent), None)
 
     def next_entry(
-        self, kind: EntryKind, route: str, *, at: str, latch: Latch | None, note: str
+        self,
+        kind: EntryKind,
+        route: str,
+        *,
+        at: str,
+        latch: Latch,
+        note: str,
+        findings: tuple[str, ...] = (),
     ) -> LedgerEntry:
-        """Return the entry that comes after these, with its digest."""
-        entry = LedgerEntry(
-            number=len(self.entries) + 1,
-            kind=kind,
-            at=at,
-            route=route,
-            latch=latch,
-            note=note,
-            previous=self.entries[-1].digest if self.entries else "",
-            digest="",
+        """Return the entry of a kill or a release that comes after these."""
+        return self._chained(
+            LedgerEntry(
+                number=0,
+                kind=kind,
+                at=at,
+                route=route,
+                latch=latch,
+                note=note,
+                previous="",
+                digest="",
+                actor=latch.actor,
+                findings=findings,
+            )
         )
-        return replace(entry, digest=_digest(asdict(entry)))
+
+    def noted(self, note: LedgerNote) -> LedgerEntry:
+        """Return the entry of anything else that comes after these."""
+        return self._chained(
+            LedgerEntry(
+                number=0,
+                kind=note.kind,
+                at=note.at,
+                route=note.route,
+                latch=None,
+                note=note.text,
+                previous="",
+                digest="",
+                actor=note.actor,
+                attempt=note.attempt,
+                stage=note.stage,
+                before=note.before,
+                after=note.after,
+                findings=note.findings,
+                snapshot=note.snapshot,
+            )
+        )
+
+    def _chained(self, entry: LedgerEntry) -> LedgerEntry:
+        previous = self.entries[-1].digest if self.entries else ""
+        numbered = replace(entry, number=len(self.entries) + 1, previous=previous)
+        return replace(numbered, digest=_digest(asdict(numbered)))
 
 
 def line_of(entry: LedgerEntry) -> bytes:

@@ -7,7 +7,8 @@ from flipback.errors import StoreError
 from flipback.exposure import Batch, Epoch, Evidence
 from flipback.histogram import Thresholds
 from flipback.latch import Latch
-from flipback.ports import Clock, Lease, ProcessRecord, RolloutRecord, Store
+from flipback.ports import Clock, Lease, ProcessRecord, Store
+from flipback.rollout import RolloutRecord
 from flipback.stores import _epochs, _evidence, _state
 from flipback.stores._connection import Connection
 from flipback.stores._schema import prepare
@@ -150,6 +151,11 @@ class SqliteStore:
         """Return a route's record; revision 0 where there is none yet."""
         with self._reader.reading() as db:
             return _state.rollout(db, route)
+
+    def rollouts(self) -> Mapping[str, RolloutRecord]:
+        """Return all records, by route."""
+        with self._reader.reading() as db:
+            return _state.rollouts(db)
 
     def replace_rollout(self, record: RolloutRecord, *, lease: Lease | None) -> bool:
         """Replace the record whose revision is one less.

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pydantic import TypeAdapter
 
 from flipback.latch import Latch
-from flipback.ports import Lease, ProcessRecord, RolloutRecord
+from flipback.ports import Lease, ProcessRecord
+from flipback.rollout import RolloutRecord
 
 
 _RECORDS = TypeAdapter(RolloutRecord)
@@ -55,6 +56,12 @@ def rollout(db: sqlite3.Connection, route: str) -> RolloutRecord:
     """Return a route's record; fields that this version does not know are ignored."""
     row = db.execute("SELECT record FROM rollouts WHERE route = ?", (route,)).fetchone()
     return _RECORDS.validate_json(row[0]) if row else RolloutRecord(route=route)
+
+
+def rollouts(db: sqlite3.Connection) -> Mapping[str, RolloutRecord]:
+    """Return all records, by route."""
+    rows = db.execute("SELECT route, record FROM rollouts")
+    return {route: _RECORDS.validate_json(record) for route, record in rows}
 
 
 def replace_rollout(

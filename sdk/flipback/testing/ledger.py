@@ -1,7 +1,7 @@
 """What every ledger promises, as tests."""
 
 from flipback.latch import Latch
-from flipback.ports import EntryKind, Intent, Ledger
+from flipback.ports import EntryKind, Intent, Ledger, LedgerNote
 
 
 ROUTE = "support-reply"
@@ -96,7 +96,7 @@ class LedgerContract:
         """Whatever they say, in any script and on any number of lines."""
         texts = ["weight 1 %\nweight 5 %", "größer", "", '{"latch": null}']
         for text in texts:
-            ledger.note(EntryKind.FLAG_WRITE, ROUTE, text=text, at=AT)
+            ledger.note(_note(EntryKind.FLAG_WRITE, text))
         assert [entry.note for entry in again.entries()] == texts
         assert [entry.number for entry in again.entries()] == [1, 2, 3, 4]
         assert again.latches() == {}
@@ -104,7 +104,7 @@ class LedgerContract:
     def test_each_entry_names_the_one_before(self, ledger: Ledger) -> None:
         """So that nothing can be taken out or put in between."""
         for text in ("a", "b", "c"):
-            ledger.note(EntryKind.EPOCH, ROUTE, text=text, at=AT)
+            ledger.note(_note(EntryKind.EPOCH, text))
         entries = ledger.entries()
         digests = [entry.digest for entry in entries]
         assert [entry.previous for entry in entries] == ["", *digests[:-1]]
@@ -113,3 +113,7 @@ class LedgerContract:
 
 def _intent(name: str) -> Intent:
     return Intent(id=name, actor="ada", reason="it is broken")
+
+
+def _note(kind: EntryKind, text: str) -> LedgerNote:
+    return LedgerNote(kind=kind, route=ROUTE, text=text, at=AT)

@@ -1,7 +1,8 @@
 """What every store of latches, rollouts and processes promises, as tests."""
 
 from flipback.latch import Latch
-from flipback.ports import ProcessRecord, RolloutRecord, Store
+from flipback.ports import ProcessRecord, Store
+from flipback.rollout import RolloutRecord
 from flipback.testing.clock import FakeClock
 
 

@@ -21,7 +21,7 @@ from typing_extensions import override
 from flipback.errors import LedgerError, StoreError
 from flipback.exposure import Batch, Cell, CellKey
 from flipback.latch import Latch
-from flipback.ports import EntryKind, Intent, Store
+from flipback.ports import EntryKind, Intent, LedgerNote, Store
 from flipback.stores import FileLedger, open_sqlite
 from flipback.stores._connection import FORK_WAIT_S, Connection
 from flipback.testing import FakeClock
@@ -290,7 +290,9 @@ def full_disk(path: str) -> dict[str, object]:
     error = ""
     while not error:
         try:
-            ledger.note(EntryKind.EPOCH, ROUTE, text="x" * 5000, at=AT)
+            ledger.note(
+                LedgerNote(kind=EntryKind.EPOCH, route=ROUTE, text="x" * 5000, at=AT)
+            )
         except LedgerError as refused:
             error = str(refused)
     held = FileLedger(path, FakeClock()).latches()[ROUTE].held

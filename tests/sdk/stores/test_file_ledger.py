@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from flipback.errors import LedgerError
 from flipback.latch import Latch
-from flipback.ports import EntryKind, Intent
+from flipback.ports import EntryKind, Intent, LedgerNote
 from flipback.stores import FileLedger
 from flipback.testing import FakeClock
 
@@ -45,7 +45,7 @@ def kill(ledger: FileLedger, intent: str = "i1") -> Latch:
 
 
 def note(ledger: FileLedger, text: str) -> None:
-    ledger.note(EntryKind.EPOCH, ROUTE, text=text, at=AT)
+    ledger.note(LedgerNote(kind=EntryKind.EPOCH, route=ROUTE, text=text, at=AT))
 
 
 def lines(path: Path) -> list[bytes]:

@@ -12,7 +12,8 @@ import pytest
 from flipback.errors import StoreError
 from flipback.exposure import Epoch
 from flipback.latch import Latch
-from flipback.ports import RolloutRecord, Store
+from flipback.ports import Store
+from flipback.rollout import RolloutRecord
 from flipback.stores import SqliteStore, open_sqlite
 from flipback.testing import FakeClock
 from flipback.testing.evidence import EPOCH, ROUTE, batch, cell, key

@@ -1,0 +1,239 @@
+"""What a plan asks of a running rollout next. It decides; others act on it.
+
+The order of the reasons is the order of their urgency: what a person did to the split
+comes before anything that the evidence says, and nothing moves on a doubt.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from flipback.analysis import Analysis
+from flipback.assignment import Cohort
+from flipback.plan import OnDeadline, RolloutPlan, Stage, lasting
+from flipback.rollout import By, Move, Phase, RolloutRecord
+from flipback.verdict import Action, Gate, Verdict
+
+
+ALL = 100.0
+EDITED = "the split was edited in the flag service"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """All that the next move depends on.
+
+    Attributes:
+        plan: The plan that the attempt goes by.
+        record: Where the rollout stands.
+        phase: What it is doing, the latch considered.
+        split: The managed split as the flag service has it now.
+        analysis: What the evidence says.
+        gate: Whether the stage may be left.
+        loosened: What another plan, which the files have now, promises less of.
+        now: Unix seconds.
+    """
+
+    plan: RolloutPlan
+    record: RolloutRecord
+    phase: Phase
+    split: Mapping[str, int]
+    analysis: Analysis
+    gate: Gate
+    loosened: Collection[str] = ()
+    now: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NextMove:
+    """What to do next.
+
+    Attributes:
+        move: The move; None where the rollout stays as it is.
+        by: Whose move it is.
+        to: The phase that it leads to.
+        stage: Index of the stage that it leads to.
+        weight: Percent of subjects to give the candidate, None to leave the split.
+        why: The reason, for people.
+    """
+
+    move: Move | None
+    by: By
+    to: Phase
+    stage: int
+    weight: float | None
+    why: str
+
+
+def weight_of(plan: RolloutPlan, stage: int) -> float:
+    """Return the percent of subjects in a stage: none in a shadow stage.
+
+    The holdback is kept on control whatever the last stage asks for.
+    """
+    return min(plan.stages[stage].weight or 0.0, ALL - plan.holdback)
+
+
+def stage_of(plan: RolloutPlan, record: RolloutRecord) -> Stage:
+    """Return the stage in force; the last where the plan has fewer by now."""
+    return plan.stages[min(record.stage, len(plan.stages) - 1)]
+
+
+def shadow_share(plan: RolloutPlan, record: RolloutRecord, phase: Phase) -> float:
+    """Return the share of control's calls that the candidate answers too, unseen."""
+    doing = record.resumes if phase is Phase.PAUSED else phase
+    if doing is not Phase.SHADOW:
+        return 0.0
+    return stage_of(plan, record).shadow or 0.0
+
+
+def first(plan: RolloutPlan) -> NextMove:
+    """Return how an attempt starts."""
+    return _stage(plan, 0, Move.START, By.PERSON, why="")
+
+
+def onward(plan: RolloutPlan, record: RolloutRecord, *, by: By, why: str) -> NextMove:
+    """Return the move that leaves the stage in force: the next one, or promotion."""
+    following = record.stage + 1
+    if following < len(plan.stages):
+        return _stage(plan, following, Move.ADVANCE, by, why=why)
+    return NextMove(
+        move=Move.PROMOTE,
+        by=by,
+        to=Phase.WATCH,
+        stage=len(plan.stages) - 1,
+        weight=ALL - plan.holdback,
+        why=why,
+    )
+
+
+def resumed(plan: RolloutPlan, record: RolloutRecord, weight: float | None) -> NextMove:
+    """Return how a paused rollout goes on from the split that it finds.
+
+    A person may have changed it: it goes on from the last stage whose weight is
+    reached, and in the stage that it was paused in where the split is the same.
+    """
+    stage, to = record.stage, record.resumes or Phase.CANARY
+    changed = weight is not None and abs(weight - weight_of(plan, stage)) > 1e-9  # noqa: PLR2004 - rounding
+    if weight is not None and changed and to is not Phase.WATCH:
+        reached = [
+            index
+            for index, each in enumerate(plan.stages)
+            if each.weight is not None and weight_of(plan, index) <= weight
+        ]
+        shadows = [i for i, each in enumerate(plan.stages) if each.shadow is not None]
+        stage = (reached or shadows or [0])[-1]
+        to = Phase.SHADOW if plan.stages[stage].shadow is not None else Phase.CANARY
+    return NextMove(
+        move=Move.RESUME, by=By.PERSON, to=to, stage=stage, weight=None, why=""
+    )
+
+
+def next_move(now: Situation) -> NextMove:
+    """Return what the plan asks for now; mostly nothing."""
+    if not now.phase.runs:
+        return _stays(now)
+    if why := _edited(now) or _loosened(now):
+        return _pause(now, By.PLAN, why)
+    match now.analysis.action:
+        case Action.FREEZE:
+            return _stays(now)
+        case Action.PAUSE:
+            return _pause(now, By.EVALUATOR, _doubt(now))
+        case Action.HOLD | Action.ROLL_BACK:  # who proves harm rolls back at once
+            return _in_time(now)
+
+
+def _in_time(now: Situation) -> NextMove:
+    if now.phase is Phase.WATCH:
+        return _stays(now)
+    if why := _late(now):
+        return _overdue(now, why)
+    if now.gate.verdict is Verdict.PASS:
+        return onward(now.plan, now.record, by=By.PLAN, why="the gate passes")
+    return _stays(now)
+
+
+def elapsed(record: RolloutRecord, now: float) -> timedelta:
+    """Return how long the stage has lasted; not less than nothing."""
+    return timedelta(seconds=max(0.0, now - record.since))
+
+
+def _stage(plan: RolloutPlan, index: int, move: Move, by: By, *, why: str) -> NextMove:
+    unseen = plan.stages[index].shadow is not None
+    return NextMove(
+        move=move,
+        by=by,
+        to=Phase.SHADOW if unseen else Phase.CANARY,
+        stage=index,
+        weight=weight_of(plan, index),
+        why=why,
+    )
+
+
+def _stays(now: Situation) -> NextMove:
+    return NextMove(
+        move=None,
+        by=By.PLAN,
+        to=now.phase,
+        stage=now.record.stage,
+        weight=None,
+        why="",
+    )
+
+
+def _pause(now: Situation, by: By, why: str) -> NextMove:
+    return NextMove(
+        move=Move.PAUSE,
+        by=by,
+        to=Phase.PAUSED,
+        stage=now.record.stage,
+        weight=None,
+        why=why,
+    )
+
+
+def _overdue(now: Situation, why: str) -> NextMove:
+    if now.plan.on_deadline is OnDeadline.PAUSE:
+        return _pause(now, By.PLAN, why)
+    return NextMove(
+        move=Move.ROLL_BACK,
+        by=By.EVALUATOR,
+        to=Phase.ROLLED_BACK,
+        stage=now.record.stage,
+        weight=None,
+        why=why,
+    )
+
+
+def _edited(now: Situation) -> str:
+    if dict(now.split) == dict(now.record.split):
+        return ""
+    return f"{EDITED}: {_spelled(now.record.split)} became {_spelled(now.split)}"
+
+
+def _loosened(now: Situation) -> str:
+    if not now.loosened:
+        return ""
+    return f"the plan was loosened: {'; '.join(now.loosened)}"
+
+
+def _doubt(now: Situation) -> str:
+    return "; ".join(now.gate.waits) or "people must look"
+
+
+def _late(now: Situation) -> str:
+    deadline = now.plan.deadline
+    lasted = timedelta(seconds=now.now - now.record.started)
+    if deadline is None or lasted < deadline:
+        return ""
+    return f"not promoted within {lasting(deadline)}, its deadline"
+
+
+def _spelled(split: Mapping[str, int]) -> str:
+    shares = (f"{name} {weight / 1000:g} %" for name, weight in split.items())
+    return ", ".join(shares) or "no split"
+
+
+def accepted_alone(gate: Gate, accepted: Collection[Cohort]) -> tuple[Cohort, ...]:
+    """Return the cohorts that a person accepts and the gate does not ask about."""
+    return tuple(sorted(set(accepted) - set(gate.asks)))

@@ -326,6 +326,9 @@ class Evidence:
             where the flag service was asked; see `Epoch.shares`.
         histograms: Distribution of control's values, by metric, of those metrics
             that need frozen percentiles.
+        comparison: `Epoch.comparison` of what was read; empty where nothing was.
+        opened: When each epoch became known, Unix seconds; empty where nobody asks
+            for what was seen since a stage began.
     """
 
     cells: Mapping[CellKey, Cell]
@@ -337,3 +340,5 @@ class Evidence:
         default_factory=dict[tuple[str, str], float]
     )
     histograms: Mapping[str, Histogram] = field(default_factory=dict[str, Histogram])
+    comparison: str = ""
+    opened: Mapping[str, float] = field(default_factory=dict[str, float])

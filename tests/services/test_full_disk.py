@@ -3,7 +3,8 @@
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from flipback.ports import EntryKind, Intent, LedgerNote
 from flipback.stores import FileLedger, SqliteStore
 from flipback.testing import FakeClock
 from flipback.testing.evidence import ROUTE, batch, cell, key
+from flipback.testing.mirror import LEDGER, entry
+from flipback.testing.outbox import NOTICE
 
 
 AT = "2026-01-01T00:00:00Z"
@@ -60,3 +63,33 @@ def test_a_flush_to_a_full_disk_is_refused_and_can_be_retried(small_disk: Path) 
     assert store.flush(batch(cells=cells))
     assert len(store.evidence(ROUTE, attempt=1, trip=0).cells) == 200
     store.close()
+
+
+def test_a_snapshot_leaves_room_for_kills_on_a_full_disk(small_disk: Path) -> None:
+    path = small_disk / "ledger.jsonl"
+    ledger = FileLedger(path, FakeClock())
+    ledger.prepare()
+    fill(small_disk)
+    note = LedgerNote(kind=EntryKind.FLAG_WRITE, route=ROUTE, text="", at=AT)
+    with pytest.raises(LedgerError, match="the disk is full"):
+        ledger.note(replace(note, snapshot="x" * 60_000))
+    findings = tuple("errors doubled " * 100 for _ in range(50))
+    intent = Intent(id="i1", actor="ada", reason="broken " * 1000, findings=findings)
+    assert ledger.kill(ROUTE, intent=intent, at=AT, floor=Latch(route=ROUTE)).trip == 1
+    assert FileLedger(path, FakeClock()).latches()[ROUTE].held
+
+
+def test_copies_and_notices_on_a_full_disk_are_refused_whole(small_disk: Path) -> None:
+    with closing(SqliteStore(small_disk / "x.db", clock=FakeClock())) as store:
+        store.mirror(LEDGER, [entry(1)])
+        fill(small_disk)
+        entries = [replace(entry(n), snapshot="x" * 10_000) for n in range(1, 100)]
+        with pytest.raises(StoreError, match="cannot grow, the disk is full"):
+            store.mirror(LEDGER, entries)
+        with pytest.raises(StoreError, match="cannot grow, the disk is full"):
+            store.post(replace(NOTICE, body="x" * 500_000))
+        assert (tuple(store.mirrored(LEDGER)), store.due(now=1e9)) == ((entry(1),), ())
+        (small_disk / "filler").unlink()
+        store.mirror(LEDGER, entries[:20])
+        assert store.post(NOTICE)
+        assert len(store.mirrored(LEDGER)) == 20

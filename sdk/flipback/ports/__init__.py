@@ -30,6 +30,7 @@ from flipback.ports._stores import (
     Outbox,
     ProcessRecord,
     ProcessRegistry,
+    Pruned,
     StateStore,
     Store,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "PreflightIssue",
     "ProcessRecord",
     "ProcessRegistry",
+    "Pruned",
     "StateStore",
     "Store",
     "Version",

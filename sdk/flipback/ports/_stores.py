@@ -63,6 +63,33 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """What a store has forgotten, and the room that it takes.
+
+    Attributes:
+        receipts: Receipt keys that have expired.
+        writers: Writers that were not heard of since.
+        processes: Likewise processes, which ended without leaving.
+        notices: Notices that were settled.
+        attempts: Attempts whose evidence and course are forgotten.
+        rows: Rows of their evidence and course.
+        size_before: Bytes that the store took, None where it cannot tell.
+        size_after: Bytes that it takes now.
+        kept: Why it takes more room than it needs, for people; empty if it does not.
+    """
+
+    receipts: int = 0
+    writers: int = 0
+    processes: int = 0
+    notices: int = 0
+    attempts: int = 0
+    rows: int = 0
+    size_before: int | None = None
+    size_after: int | None = None
+    kept: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
     """The right to ramp, fenced: a store refuses writes with an older fence."""
 
@@ -107,8 +134,15 @@ class EvidenceStore(Protocol):
         """Return the key that this store keeps for receipts and subject hashes."""
         ...
 
-    def prune(self, *, before: float) -> int:
-        """Forget sequence numbers and receipt keys that expired, Unix seconds."""
+    def prune(self, *, before: float, thorough: bool = False) -> Pruned:
+        """Forget receipt keys that expired, and writers and processes not seen since.
+
+        Args:
+            before: Unix seconds.
+            thorough: Forget notices that were settled before as well, and evidence and
+                course of attempts that ended before, but for the last two of a route;
+                then give room back, as far as nobody has to wait for it.
+        """
         ...
 
     def close(self) -> None:

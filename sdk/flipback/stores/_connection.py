@@ -79,6 +79,11 @@ class Connection:
         with _registry_lock:
             _registry.add(self)
 
+    @property
+    def path(self) -> Path:
+        """Return the database file."""
+        return self._path
+
     @contextmanager
     def reading(self) -> Generator[sqlite3.Connection]:
         """Hold one consistent view of the database; any fault is a `StoreError`."""
@@ -94,6 +99,12 @@ class Connection:
         """
         synchronous = f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}"
         with self._transaction((synchronous, "BEGIN IMMEDIATE")) as db:
+            yield db
+
+    @contextmanager
+    def bare(self) -> Generator[sqlite3.Connection]:
+        """Hold the connection without a transaction, for what cannot be in one."""
+        with self._transaction(()) as db:
             yield db
 
     def close(self) -> None:

@@ -17,18 +17,18 @@ _THRESHOLDS = TypeAdapter(dict[str, Threshold])
 _ADD_EPOCH = """
 INSERT INTO epochs (
     route, digest, ordinal, attempt, trip, described, comparison,
-    flag_version, shares, thresholds
+    flag_version, shares, thresholds, opened_at
 )
 VALUES (
     :route, :digest,
     (SELECT coalesce(max(ordinal), 0) + 1 FROM epochs WHERE route = :route),
     :attempt, :trip, :described, :comparison,
-    :flag_version, :shares, :thresholds
+    :flag_version, :shares, :thresholds, :opened_at
 )
 ON CONFLICT DO UPDATE SET shares = excluded.shares WHERE epochs.shares = '{}'
 """
 _FLUSHED = """
-UPDATE epochs SET flushed =
+UPDATE epochs SET seen_at = :now, flushed =
     (SELECT max(flushed) + 1 FROM epochs WHERE route = :route)
 WHERE route = :route AND digest = :digest
 """
@@ -40,6 +40,10 @@ _READ_SHARES = """
 SELECT digest, shares FROM epochs
 WHERE route = ? AND attempt = ? AND trip = ? AND comparison = ? AND shares <> '{}'
 """
+_READ_OPENED = """
+SELECT digest, opened_at FROM epochs
+WHERE route = ? AND attempt = ? AND trip = ? AND comparison = ?
+"""
 _READ_FROZEN = """
 SELECT metric, tail, cap FROM frozen WHERE route = ? AND comparison = ?
 """
@@ -49,7 +53,7 @@ VALUES (?, ?, ?, ?, ?)
 """
 
 
-def add(db: sqlite3.Connection, new: Iterable[Epoch]) -> None:
+def add(db: sqlite3.Connection, new: Iterable[Epoch], *, now: float) -> None:
     """Add epochs; of one that is known, only shares that are missing yet."""
     for epoch in new:
         row = {
@@ -62,9 +66,11 @@ def add(db: sqlite3.Connection, new: Iterable[Epoch]) -> None:
             "flag_version": epoch.flag_version,
             "shares": _SHARES.dump_json(dict(epoch.shares)).decode(),
             "thresholds": _THRESHOLDS.dump_json(dict(epoch.thresholds)).decode(),
+            "opened_at": now,
         }
         db.execute(_ADD_EPOCH, row)
-        db.execute(_FLUSHED, {"route": epoch.route, "digest": epoch.digest})
+        flushed = {"route": epoch.route, "digest": epoch.digest, "now": now}
+        db.execute(_FLUSHED, flushed)
 
 
 def last_comparison(
@@ -105,6 +111,11 @@ def epochs(db: sqlite3.Connection, route: str) -> tuple[Epoch, ...]:
             thresholds,
         ) in rows
     )
+
+
+def opened(db: sqlite3.Connection, of: Scope) -> dict[str, float]:
+    """Return when each epoch became known, Unix seconds."""
+    return dict(db.execute(_READ_OPENED, of).fetchall())
 
 
 def shares(db: sqlite3.Connection, of: Scope) -> dict[tuple[str, str], float]:

@@ -90,7 +90,7 @@ def book(db: sqlite3.Connection, batch: Batch, *, now: float, most: int) -> None
         most: Hashes of subjects to keep per route and attempt: of those exposed, and
             of those with an event.
     """
-    _epochs.add(db, batch.epochs.values())
+    _epochs.add(db, batch.epochs.values(), now=now)
     late = _Late()
     for outcome in batch.late:
         if outcome.expires_at > now and _is_first(db, outcome):
@@ -134,7 +134,9 @@ def read(
         sampled=sampled,
         events_sampled=events_sampled,
         shares=_epochs.shares(db, of),
+        opened=_epochs.opened(db, of),
         histograms=_histograms(db, of),
+        comparison=comparison,
     )
 
 

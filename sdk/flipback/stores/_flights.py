@@ -11,7 +11,8 @@ how the dead are told from the living even when process ids come around again.
 Layout: SLOTS records of (group + 1, time, subject, decision), two unsigned 32-bit
 and two 64-bit numbers, a group of 0 meaning empty, the time of the decision in whole
 Unix seconds or 0; behind them JSON lines, one per group of calls
-that were assigned alike, in the order of their numbers.
+that were assigned alike, in the order of their numbers. A shadow answer is marked
+like a call, but its group says so.
 """
 
 import errno
@@ -39,7 +40,7 @@ _SLOT = struct.Struct("<IIQQ")
 _LAST_SECOND = 2**32 - 1
 _GROUPS_AT = SLOTS * _SLOT.size
 _SIZE = _GROUPS_AT + GROUP_BYTES
-_Alike = tuple[str, str | None, str, tuple[Cohort, ...]]
+_Alike = tuple[str, str | None, str, tuple[Cohort, ...], bool | None]
 _Mark = tuple[int, int, int, int]
 _EMPTY = _SLOT.pack(0, 0, 0, 0)
 
@@ -53,6 +54,7 @@ class _Group(NamedTuple):
     rule: str
     variant: str
     cohorts: tuple[Cohort, ...]
+    control_failed: bool | None = None
 
 
 _GROUP: TypeAdapter[_Group] = TypeAdapter(_Group)
@@ -60,7 +62,12 @@ _GROUP: TypeAdapter[_Group] = TypeAdapter(_Group)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LostCall:
-    """A call that was in flight when its process died."""
+    """A call that was in flight when its process died.
+
+    Attributes:
+        control_failed: Of a shadow answer, whether control's answer was an error; None
+            of a call that was being served.
+    """
 
     route: str
     attempt: int
@@ -71,6 +78,7 @@ class LostCall:
     subject: int
     decision_id: str
     at: float
+    control_failed: bool | None = None
 
 
 class Flights:
@@ -101,14 +109,27 @@ class Flights:
         self._end = _GROUPS_AT
         self._lock = threading.Lock()
 
-    def enter(self, route: str, assignment: Assignment) -> int:
-        """Mark a call as begun; return its slot for `leave`."""
+    def enter(
+        self,
+        route: str,
+        assignment: Assignment,
+        *,
+        control_failed: bool | None = None,
+    ) -> int:
+        """Mark a call as begun; return its slot for `leave`.
+
+        Args:
+            route: The route that was called.
+            assignment: Who answers whom.
+            control_failed: See `LostCall.control_failed`.
+        """
         # The epoch's digest holds route and attempt.
         alike = (
             assignment.epoch,
             assignment.rule,
             assignment.variant,
             assignment.cohorts,
+            control_failed,
         )
         group = self._groups.get(alike)
         if group is None:
@@ -148,7 +169,7 @@ class Flights:
         with self._lock:
             if alike in self._groups:
                 return self._groups[alike]
-            epoch, rule, variant, cohorts = alike
+            epoch, rule, variant, cohorts, control_failed = alike
             fields = _Group(
                 route=route,
                 attempt=assignment.attempt,
@@ -156,6 +177,7 @@ class Flights:
                 rule=rule or "",
                 variant=variant,
                 cohorts=cohorts,
+                control_failed=control_failed,
             )
             line = json.dumps(fields).encode() + b"\n"
             number = 0
@@ -217,4 +239,5 @@ def _lost(group: _Group, at: int, subject: int, decision: int) -> LostCall:
         subject=subject,
         decision_id=f"{decision:016x}",
         at=float(at),
+        control_failed=group.control_failed,
     )

@@ -4,27 +4,37 @@ import errno
 import fcntl
 import os
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from flipback.errors import LedgerError
 from flipback.latch import Latch
 from flipback.ports import Clock, EntryKind, Intent, LedgerEntry, LedgerNote
-from flipback.stores._lines import Contents, line_of, parse
+from flipback.stores._lines import (
+    MOST_REASON_BYTES,
+    Contents,
+    bounded,
+    bounded_findings,
+    line_of,
+    parse,
+)
+from flipback.stores._verify import Survey, survey
 
 
 ROOM = 64 * 1024
 """Bytes of padding that are written ahead, so that a kill fits on a full disk."""
 
 LEAST_ROOM = 16 * 1024
-"""Bytes of padding below which an append tries to write more ahead."""
+"""Bytes of padding below which more is written ahead; notes leave so much to a kill."""
 
 LOCK_TIMEOUT_S = 5.0
 _PAUSE_S = 0.002
 _MODE = 0o600
 _PADDING = b"\n"
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +75,8 @@ class FileLedger:
     def kill(self, route: str, *, intent: Intent, at: str, floor: Latch) -> Latch:
         """Durably append one more kill after `floor`; the same intent is one trip.
 
+        A long reason is cut off, and of many findings the first are kept.
+
         Args:
             route: What to kill.
             intent: Who and why; its id recognises a retry.
@@ -83,13 +95,15 @@ class FileLedger:
                     reason=intent.reason, actor=intent.actor, intent=intent.id, at=at
                 )
             )
+            reason = bounded(latch.reason, most=MOST_REASON_BYTES)
+            latch = replace(latch, reason=reason)
             entry = contents.next_entry(
                 EntryKind.KILL,
                 route,
                 at=at,
                 latch=latch,
-                note=intent.reason,
-                findings=intent.findings,
+                note=reason,
+                findings=bounded_findings(intent.findings),
             )
             self._append(file, entry, after=contents)
             return latch
@@ -110,10 +124,18 @@ class FileLedger:
             self._append(file, entry, after=contents)
 
     def note(self, note: LedgerNote) -> None:
-        """Durably append anything else that people should find later."""
+        """Durably append anything else that people should find later.
+
+        Refused where the disk is so full that no room would be left for a kill.
+        """
         with self._locked() as file:
             contents = self._read(file)
-            self._append(file, contents.noted(note), after=contents)
+            entry = contents.noted(note)
+            end = contents.end + len(line_of(entry))
+            size = _make_room(file, end=end, size=contents.size)
+            if size - end < LEAST_ROOM:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self._append(file, entry, after=replace(contents, size=size))
 
     def latches(self) -> Mapping[str, Latch]:
         """Return every route's latch; empty while there is no file."""
@@ -123,18 +145,27 @@ class FileLedger:
         """Return all entries, oldest first; empty while there is no file."""
         return self._contents().entries
 
-    def _contents(self) -> Contents:
+    def survey(self) -> Survey:
+        """Return whatever can be read, however broken the rest is."""
+        return survey(self._opened_for_reading(_read_all, b""))
+
+    def _opened_for_reading(
+        self, read: Callable[[int], _Read], nothing: _Read
+    ) -> _Read:
         with self._explained("read"):
             try:
                 file = os.open(self._path, os.O_RDONLY)
             except FileNotFoundError:
                 if self._path.parent.is_dir():
-                    return Contents()
+                    return nothing
                 raise
             try:
-                return self._read(file)
+                return read(file)
             finally:
                 os.close(file)
+
+    def _contents(self) -> Contents:
+        return self._opened_for_reading(self._read, Contents())
 
     @contextmanager
     def _locked(self) -> Generator[int]:
@@ -205,7 +236,8 @@ class FileLedger:
             raise
         if not after.entries:
             _sync_folder(self._path)
-        _make_room(file, end=after.end + len(line), size=after.size)
+        end = after.end + len(line)
+        _make_room(file, end=end, size=max(after.size, end))
 
 
 def _try_lock(file: int) -> bool:
@@ -254,14 +286,17 @@ def _write(file: int, content: bytes, *, at: int) -> None:
         written += os.pwrite(file, content[written:], at + written)
 
 
-def _make_room(file: int, *, end: int, size: int) -> None:
-    """Write padding ahead where little is left; a full disk is no reason to fail."""
-    size = max(size, end)
+def _make_room(file: int, *, end: int, size: int) -> int:
+    """Write padding behind `size` where little is left; a full disk is no failure.
+
+    Returns the size of the file, which may still leave too little.
+    """
     if size - end >= LEAST_ROOM:
-        return
+        return size
     with suppress(OSError):
         _write(file, _PADDING * (end + ROOM - size), at=size)
         os.fsync(file)
+    return os.fstat(file).st_size
 
 
 def _sync_folder(path: Path) -> None:

@@ -17,8 +17,19 @@ from flipback.latch import Latch
 from flipback.ports import EntryKind, LedgerEntry, LedgerNote
 
 
+MOST_FINDINGS = 20
+"""Sentences that go into the entry of a kill."""
+
+MOST_FINDINGS_BYTES = 8 * 1024
+"""Bytes that they may take in its line, all together."""
+
+MOST_REASON_BYTES = 2 * 1024
+"""Bytes that the reason of a kill may take in its line, where it stands twice."""
+
 _FIELDS = TypeAdapter(dict[str, object])
 _ENTRY = TypeAdapter(LedgerEntry)
+_CUT = "…"
+_LEAST_FINDING_BYTES = 64
 _REMEDY = (
     "it was edited or damaged; move the file away, so that a new ledger is "
     "rebuilt from the store, and find out who wrote to it"
@@ -105,7 +116,31 @@ class Contents:
     def _chained(self, entry: LedgerEntry) -> LedgerEntry:
         previous = self.entries[-1].digest if self.entries else ""
         numbered = replace(entry, number=len(self.entries) + 1, previous=previous)
-        return replace(numbered, digest=_digest(asdict(numbered)))
+        return replace(numbered, digest=digest_of(asdict(numbered)))
+
+
+def bounded(text: str, *, most: int) -> str:
+    """Return text that takes at most so many bytes in a line, cut off where it ends."""
+    if _length(text) <= most:
+        return text
+    kept = text[:most]
+    while _length(kept) > most - len(_CUT.encode()):
+        kept = kept[: len(kept) * 7 // 8]
+    return kept + _CUT
+
+
+def bounded_findings(findings: Sequence[str]) -> tuple[str, ...]:
+    """Return the first of many findings, so that a kill fits into the room ahead."""
+    kept: list[str] = []
+    left = MOST_FINDINGS_BYTES
+    for finding in findings[: MOST_FINDINGS - 1]:
+        kept.append(bounded(finding, most=min(left, MOST_FINDINGS_BYTES // 4)))
+        left -= _length(kept[-1])
+        if left < _LEAST_FINDING_BYTES:
+            break
+    if missing := len(findings) - len(kept):
+        kept.append(f"and {missing} more")
+    return tuple(kept)
 
 
 def line_of(entry: LedgerEntry) -> bytes:
@@ -133,7 +168,7 @@ def parse(content: bytes, *, name: str) -> Contents:
         offset += len(line) + 1
         if not line:
             continue
-        fields = _fields(line)
+        fields = fields_of(line)
         if fields is None:
             torn_at = torn_at or number
             continue
@@ -150,9 +185,18 @@ def parse(content: bytes, *, name: str) -> Contents:
     )
 
 
-def _fields(line: bytes) -> dict[str, object] | None:
+def fields_of(line: bytes) -> dict[str, object] | None:
+    """Return the fields of a line as they were written; None where it is no object."""
     try:
         return _FIELDS.validate_json(line)
+    except ValidationError:
+        return None
+
+
+def entry_of(fields: Mapping[str, object]) -> LedgerEntry | None:
+    """Return the entry that a line's fields make; None where we do not know such."""
+    try:
+        return _ENTRY.validate_python(fields)
     except ValidationError:
         return None
 
@@ -160,14 +204,13 @@ def _fields(line: bytes) -> dict[str, object] | None:
 def _checked(
     fields: Mapping[str, object], before: Sequence[LedgerEntry], *, where: str
 ) -> LedgerEntry:
-    if fields.get("digest") != _digest(fields):
+    if fields.get("digest") != digest_of(fields):
         raise LedgerError(f"{where} does not match its digest; {_REMEDY}")
-    try:
-        entry = _ENTRY.validate_python(fields)
-    except ValidationError as error:
+    entry = entry_of(fields)
+    if entry is None:
         raise LedgerError(
             f"{where} was written by a later version of flipback; upgrade flipback"
-        ) from error
+        )
     previous = before[-1].digest if before else ""
     if entry.previous != previous or entry.number != len(before) + 1:
         raise LedgerError(f"{where} does not follow the line before; {_REMEDY}")
@@ -183,10 +226,14 @@ def _latches(entries: Iterable[LedgerEntry]) -> dict[str, Latch]:
     return merged
 
 
-def _digest(fields: Mapping[str, object]) -> str:
+def digest_of(fields: Mapping[str, object]) -> str:
     """Digest the fields as written: later versions may have more than we know."""
     rest = {name: value for name, value in fields.items() if name != "digest"}
     return hashlib.sha256(_canonical(rest)).hexdigest()
+
+
+def _length(text: str) -> int:
+    return len(json.dumps(text, ensure_ascii=False).encode(errors="replace"))
 
 
 def _canonical(fields: Mapping[str, object]) -> bytes:

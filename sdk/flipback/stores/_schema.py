@@ -6,14 +6,15 @@ from pathlib import Path
 from flipback.errors import StoreError
 
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of the tables below; raised with any change of them."""
 
 OLDEST = 1
 """Oldest version that may use tables of this one, so that a rolling deploy works.
 
-Version 1 names the columns that it reads and writes; those that were added have
-defaults, which mean that nothing is known.
+Earlier versions name the columns that they read and write; those that were added have
+defaults, which mean that nothing is known. No version before 3 replaces a rollout
+record, so none can take away from it what it does not know.
 """
 
 _TABLES = """
@@ -101,6 +102,29 @@ CREATE TABLE frozen (
     PRIMARY KEY (route, comparison, metric)
 ) WITHOUT ROWID;
 """,
+    3: """
+ALTER TABLE epochs ADD COLUMN seen_at REAL NOT NULL DEFAULT 0;
+ALTER TABLE epochs ADD COLUMN opened_at REAL NOT NULL DEFAULT 0;
+
+ALTER TABLE processes ADD COLUMN obeyed_at TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE processes ADD COLUMN drill TEXT NOT NULL DEFAULT '';
+
+CREATE TABLE entries (
+    ledger TEXT, number INTEGER, entry TEXT NOT NULL, PRIMARY KEY (ledger, number)
+);
+
+CREATE TABLE notices (
+    id TEXT PRIMARY KEY, target INTEGER NOT NULL, event TEXT NOT NULL,
+    route TEXT NOT NULL, at REAL NOT NULL, body TEXT NOT NULL,
+    attempts INTEGER NOT NULL, next_at REAL NOT NULL, settled_at REAL
+);
+CREATE INDEX notices_due ON notices (next_at) WHERE settled_at IS NULL;
+
+CREATE TABLE course (
+    route TEXT, attempt INTEGER, number INTEGER, at REAL NOT NULL, point TEXT NOT NULL,
+    PRIMARY KEY (route, attempt, number)
+);
+""",
 }
 """What each later version adds to the tables of version 1."""
 
@@ -113,6 +137,9 @@ def prepare(db: sqlite3.Connection, path: Path) -> None:
         sqlite3.OperationalError: Others are using the file; to be called again, as
             SQLite itself does not wait for others while it switches the journal.
     """
+    if not db.execute("PRAGMA page_count").fetchone()[0]:
+        # Of effect in a new file only, where pruning can then give space back by parts.
+        db.execute("PRAGMA auto_vacuum=INCREMENTAL")
     db.execute("PRAGMA journal_mode=WAL").fetchone()
     with db:
         db.execute("BEGIN")

@@ -3,14 +3,24 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from flipback.course import CoursePoint
 from flipback.errors import StoreError
 from flipback.exposure import Batch, Epoch, Evidence
 from flipback.histogram import Thresholds
 from flipback.latch import Latch
-from flipback.ports import Clock, Lease, ProcessRecord, Store
+from flipback.ports import (
+    Clock,
+    Lease,
+    LedgerEntry,
+    Notice,
+    ProcessRecord,
+    Pruned,
+    Store,
+)
 from flipback.rollout import RolloutRecord
-from flipback.stores import _epochs, _evidence, _state
+from flipback.stores import _course, _entries, _epochs, _evidence, _outbox, _state
 from flipback.stores._connection import Connection
+from flipback.stores._room import pruned
 from flipback.stores._schema import prepare
 
 
@@ -122,20 +132,20 @@ class SqliteStore:
         with self._writer.writing(durable=True) as db:
             return _state.secret(db) or _state.put_secret(db)
 
-    def prune(self, *, before: float) -> int:
+    def prune(self, *, before: float, thorough: bool = False) -> Pruned:
         """Forget expired receipt keys, and writers and processes not seen since.
+
+        Others are never kept waiting for longer than `busy_timeout_s`: it is done in
+        many short transactions, and giving room back is left out where it would take
+        longer.
 
         Args:
             before: Unix seconds, earlier than anybody may still retry a flush of.
                 Receipts that are valid now are kept whatever it is.
+            thorough: Forget settled notices and what was observed in attempts that
+                ended before as well, and give room back.
         """
-        with self._writer.writing() as db:
-            queries = (
-                ("DELETE FROM late WHERE expires_at <= ?", min(before, self._now())),
-                ("DELETE FROM writers WHERE seen_at < ?", before),
-                ("DELETE FROM processes WHERE seen_at < ?", before),
-            )
-            return sum(db.execute(sql, (limit,)).rowcount for sql, limit in queries)
+        return pruned(self._writer, before=before, now=self._now(), thorough=thorough)
 
     def latches(self) -> Mapping[str, Latch]:
         """Return every route's latch."""
@@ -185,6 +195,54 @@ class SqliteStore:
         """Forget a process that ends in good order."""
         with self._writer.writing() as db:
             db.execute("DELETE FROM processes WHERE id = ?", (process_id,))
+
+    def mirror(self, ledger: str, entries: Sequence[LedgerEntry]) -> None:
+        """Keep copies, durably; those that are there already stay as they are."""
+        if entries:
+            with self._writer.writing(durable=True) as db:
+                _entries.add(db, ledger, entries)
+
+    def mirrored(self, ledger: str, *, after: int = 0) -> Sequence[LedgerEntry]:
+        """Return the copies of entries with a greater number, oldest first."""
+        with self._reader.reading() as db:
+            return _entries.copies(db, ledger, after=after)
+
+    def ledgers(self) -> Sequence[str]:
+        """Return which ledgers there are copies of."""
+        with self._reader.reading() as db:
+            return _entries.ledgers(db)
+
+    def post(self, notice: Notice) -> bool:
+        """Keep a notice, durably; False where its id was there before.
+
+        A settled one was there too, until it is pruned.
+        """
+        with self._reader.reading() as db:
+            if _outbox.is_known(db, notice.id):
+                return False
+        with self._writer.writing(durable=True) as db:
+            return _outbox.post(db, notice)
+
+    def due(self, *, now: float) -> Sequence[Notice]:
+        """Return the notices whose time to try has come, oldest first."""
+        with self._reader.reading() as db:
+            return _outbox.due(db, now=now)
+
+    def settle(self, notice_id: str, *, retry_at: float | None) -> None:
+        """Settle a notice that arrived, or name the time of the next try, durably."""
+        now = self._now()
+        with self._writer.writing(durable=True) as db:
+            _outbox.settle(db, notice_id, retry_at=retry_at, now=now)
+
+    def keep(self, point: CoursePoint) -> None:
+        """Keep one point of an attempt's course."""
+        with self._writer.writing() as db:
+            _course.keep(db, point)
+
+    def course(self, route: str, *, attempt: int) -> Sequence[CoursePoint]:
+        """Return the points of an attempt, oldest first."""
+        with self._reader.reading() as db:
+            return _course.course(db, route, attempt=attempt)
 
     def close(self) -> None:
         """Release files and connections of this process; again is no error."""

@@ -13,6 +13,7 @@ from flipback.rollout import RolloutRecord
 
 _RECORDS = TypeAdapter(RolloutRecord)
 _TRIPS = TypeAdapter(dict[str, int])
+_TIMES = TypeAdapter(dict[str, float])
 _SECRET_BYTES = 32
 _PUT_LATCH = """
 INSERT OR REPLACE INTO latches (route, trip, held, reason, actor, intent, at)
@@ -42,12 +43,12 @@ def latches(db: sqlite3.Connection) -> Mapping[str, Latch]:
 def put_latch(db: sqlite3.Connection, latch: Latch) -> Latch:
     """Keep the greater of the stored latch and this one; return it."""
     merged = latches(db).get(latch.route, Latch(route=latch.route)).merge(latch)
-    words = map(_storable, (merged.reason, merged.actor, merged.intent, merged.at))
+    words = map(storable, (merged.reason, merged.actor, merged.intent, merged.at))
     db.execute(_PUT_LATCH, (merged.route, merged.trip, merged.held, *words))
     return merged
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """Replace lone surrogates, as terminals pass them: they must not stop a kill."""
     return text.encode(errors="replace").decode()
 
@@ -110,17 +111,20 @@ def acquire(
 def beat(db: sqlite3.Connection, process: ProcessRecord) -> None:
     """Register a process or renew its heartbeat."""
     trips = _TRIPS.dump_json(dict(process.trips)).decode()
+    obeyed = _TIMES.dump_json(dict(process.obeyed_at)).decode()
+    of, at = (process.id, process.host, process.pid), process.seen_at
     db.execute(
-        "INSERT OR REPLACE INTO processes (id, host, pid, seen_at, trips)"
-        " VALUES (?, ?, ?, ?, ?)",
-        (process.id, process.host, process.pid, process.seen_at, trips),
+        "INSERT OR REPLACE INTO processes"
+        " (id, host, pid, seen_at, trips, obeyed_at, drill)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (*of, at, trips, obeyed, process.drill),
     )
 
 
 def processes(db: sqlite3.Connection, *, since: float) -> Sequence[ProcessRecord]:
     """Return processes seen after `since`, by id."""
     rows = db.execute(
-        "SELECT id, host, pid, seen_at, trips FROM processes"
+        "SELECT id, host, pid, seen_at, trips, obeyed_at, drill FROM processes"
         " WHERE seen_at > ? ORDER BY id",
         (since,),
     )
@@ -131,8 +135,10 @@ def processes(db: sqlite3.Connection, *, since: float) -> Sequence[ProcessRecord
             pid=pid,
             seen_at=seen_at,
             trips=_TRIPS.validate_json(trips),
+            obeyed_at=_TIMES.validate_json(obeyed_at),
+            drill=drill,
         )
-        for process_id, host, pid, seen_at, trips in rows
+        for process_id, host, pid, seen_at, trips, obeyed_at, drill in rows
     )
 
 

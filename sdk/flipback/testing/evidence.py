@@ -199,11 +199,11 @@ class EvidenceContract:
         outcome = _late(clock, "clicked", value=1.0)
         store.flush(batch(1, late=[outcome]))
         now = clock.now().timestamp()
-        assert store.prune(before=now) == 0
+        assert store.prune(before=now).receipts == 0
         assert not store.flush(batch(1, late=[outcome]))
         store.flush(batch(2, late=[outcome]))
         clock.advance(AN_HOUR_S)
-        assert store.prune(before=now + AN_HOUR_S) > 0
+        assert store.prune(before=now + AN_HOUR_S).receipts == 1
         store.flush(batch(3, late=[outcome]))
         assert _read(store).cells[key("clicked")].total_n == 1
 
@@ -270,6 +270,15 @@ class EvidenceContract:
         other.flush(batch(1, writer="b", epoch=replace(EPOCH, shares={"1": 0.5})))
         store.flush(batch(2, writer="a"))
         assert _read(store).shares == {("e1", "1"): 0.5}
+
+    def test_evidence_names_the_comparison_that_was_read(self, store: Store) -> None:
+        """So that who has no epoch of his own can freeze percentiles for it."""
+        for sequence, name in enumerate(("c1", "c2"), start=1):
+            epoch = replace(EPOCH, digest=f"e{sequence}", comparison=name)
+            store.flush(batch(sequence, epoch=epoch))
+        assert _read(store).comparison == "c2"
+        asked = store.evidence(ROUTE, attempt=1, trip=0, comparison="c1")
+        assert asked.comparison == "c1"
 
     def test_few_subjects_are_all_counted(self, store: Store) -> None:
         """And it is said which share of them is."""

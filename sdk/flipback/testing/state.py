@@ -2,7 +2,7 @@
 
 from flipback.latch import Latch
 from flipback.ports import ProcessRecord, Store
-from flipback.rollout import RolloutRecord
+from flipback.rollout import Phase, RolloutRecord
 from flipback.testing.clock import FakeClock
 
 
@@ -117,6 +117,51 @@ class StateContract:
         other.leave("a")
         assert [process.id for process in store.processes(since=0)] == ["b"]
 
+    def test_a_process_says_when_it_obeyed_and_in_which_drill(
+        self, store: Store, other: Store
+    ) -> None:
+        """Times are kept to the microsecond: a drill measures by them."""
+        drilled = ProcessRecord(
+            id="a",
+            host="here",
+            pid=1,
+            seen_at=100,
+            trips={"a": 3, "a[plan=pro]": 1},
+            obeyed_at={"a": 1_767_225_600.123456},
+            drill="d1",
+        )
+        store.beat(drilled)
+        assert list(other.processes(since=0)) == [drilled]
+
+    def test_all_records_can_be_read_at_once(self, store: Store, other: Store) -> None:
+        """With everything that they have."""
+        assert other.rollouts() == {}
+        records = [
+            RolloutRecord(
+                route=route,
+                revision=1,
+                attempt=4,
+                stage=2,
+                phase=Phase.PAUSED,
+                resumes=Phase.CANARY,
+                trip=3,
+                split={"v1": 90_000, "v2": 10_000},
+                pending={"v1": 100_000},
+                since=5.5,
+                started=1.5,
+                actor="ada",
+                why="größer",
+                plan="{}",
+                version="1.2",
+                tries=2,
+            )
+            for route in ("one", "two")
+        ]
+        for record in records:
+            assert store.replace_rollout(record, lease=None)
+        assert other.rollouts() == {record.route: record for record in records}
+        assert other.rollout("two") == records[1]
+
     def test_a_silent_process_is_not_listed(self, store: Store) -> None:
         """It cannot acknowledge a kill."""
         store.beat(_process("a", seen_at=100))
@@ -130,7 +175,7 @@ class StateContract:
         now = clock.now().timestamp()
         store.beat(_process("dead", seen_at=now - 1))
         store.beat(_process("alive", seen_at=now))
-        assert store.prune(before=now) == 1
+        assert store.prune(before=now).processes == 1
         assert [process.id for process in store.processes(since=0)] == ["alive"]
 
 

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from typing_extensions import override
@@ -24,7 +25,7 @@ from flipback.latch import Latch
 from flipback.ports import EntryKind, Intent, LedgerNote, Store
 from flipback.stores import FileLedger, open_sqlite
 from flipback.stores._connection import FORK_WAIT_S, Connection
-from flipback.testing import FakeClock
+from flipback.testing import FakeClock, course, mirror, outbox
 from flipback.testing.evidence import ROUTE, batch, cell, key
 
 
@@ -130,10 +131,7 @@ def flushed_before_death(store: Store, writer: str, acknowledged: int) -> int:
         known += len(os.read(reader, acknowledged - known))
     os.kill(pid, signal.SIGKILL)
     reap(pid)
-    while more := os.read(reader, 1024):
-        known += len(more)
-    os.close(reader)
-    return known
+    return known + rest_of(reader)
 
 
 def flush_for_ever(store: Store, writer: str, pipe: int) -> None:
@@ -300,7 +298,51 @@ def full_disk(path: str) -> dict[str, object]:
     return {"trip": latch.trip, "again": again.trip, "held": held, "error": error}
 
 
+def killed_while_telling(path: str) -> dict[str, object]:
+    """Be killed while copying a ledger, posting notices and keeping points."""
+    store = open_store(path)
+    lost: list[int] = []
+    for acknowledged in range(1, 7):
+        reader, pipe = os.pipe()
+        name = f"w{acknowledged}"
+        pid = child(lambda name=name, pipe=pipe: tell_for_ever(store, name, pipe))
+        os.close(pipe)
+        known = 0
+        while known < acknowledged:
+            known += len(os.read(reader, acknowledged - known))
+        os.kill(pid, signal.SIGKILL)
+        reap(pid)
+        known += rest_of(reader)
+        told = [notice for notice in store.due(now=1e9) if notice.route == name]
+        kept = (
+            len(store.mirrored(name)),
+            len(told),
+            len(store.course(name, attempt=1)),
+        )
+        lost += [known - each for each in kept if not known <= each <= known + 1]
+    store.close()
+    return {"lost": lost}
+
+
+def rest_of(reader: int) -> int:
+    """Return how many bytes are left in a pipe whose writer is dead; close it."""
+    count = 0
+    while more := os.read(reader, 1024):
+        count += len(more)
+    os.close(reader)
+    return count
+
+
+def tell_for_ever(store: Store, name: str, pipe: int) -> None:
+    for number in range(1, 1_000_000):
+        store.mirror(name, [mirror.entry(number)])
+        store.post(replace(outbox.NOTICE, id=f"{name} {number}", route=name))
+        store.keep(replace(course.POINT, route=name))
+        os.write(pipe, b".")
+
+
 SCENARIOS = (
+    killed_while_telling,
     full_disk,
     killed_in_a_flush,
     killed_at_any_time,

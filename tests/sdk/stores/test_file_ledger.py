@@ -12,7 +12,7 @@ from typing_extensions import override
 from flipback.errors import LedgerError
 from flipback.latch import Latch
 from flipback.ports import EntryKind, Intent, LedgerNote
-from flipback.stores import FileLedger
+from flipback.stores import FileLedger, verify
 from flipback.testing import FakeClock
 
 
@@ -87,6 +87,73 @@ def test_a_line_longer_than_the_room_fits(path: Path, ledger: FileLedger) -> Non
     note(ledger, "x" * 200 * KB)
     kill(ledger)
     assert [len(entry.note) for entry in open_at(path).entries()] == [200 * KB, 6]
+
+
+OLD_LINES = (
+    '{"at":"2026-01-01T00:00:00Z","digest":'
+    '"0515f8bfd25298a0ee4216fcfd58475789a1e545adb80a192661199d1354a18d","kind":"kill",'
+    '"latch":{"actor":"ada","at":"2026-01-01T00:00:00Z","held":true,"intent":"i1",'
+    '"reason":"größer","route":"support-reply","trip":1},"note":"größer","number":1,'
+    '"previous":"","route":"support-reply"}\n'
+)
+
+
+def test_lines_of_the_version_before_still_match_their_digest(
+    path: Path, ledger: FileLedger
+) -> None:
+    path.write_text(OLD_LINES)
+    assert kill(ledger, "i2").trip == 2
+    first, second = open_at(path).entries()
+    assert (first.note, first.findings, first.actor) == ("größer", (), "")
+    assert second.previous == first.digest
+    assert not verify(ledger.survey().entries, [first, second])
+
+
+def test_a_kill_on_many_long_findings_fits_into_the_room_ahead(
+    path: Path, ledger: FileLedger
+) -> None:
+    findings = tuple(f'{number} "größer"\n\x00' * 1000 for number in range(100))
+    reason = "\x00größer" * 10_000
+    intent = Intent(id="i1", actor="ada", reason=reason, findings=findings)
+    latch = ledger.kill(ROUTE, intent=intent, at=AT, floor=Latch(route=ROUTE))
+    (entry,) = ledger.entries()
+    (line,) = lines(path)
+    assert len(line) < 16 * KB
+    assert entry.latch == latch
+    assert latch.reason.startswith("\x00größer")
+    assert latch.reason.endswith("…")
+    assert entry.findings[-1].startswith("and ")
+
+
+def test_a_kill_on_few_findings_keeps_them_whole(ledger: FileLedger) -> None:
+    findings = tuple(f"error of plan=p{number} is too high" for number in range(19))
+    for count in (0, 1, 19):
+        intent = Intent(
+            id=f"{count}", actor="ada", reason="r", findings=findings[:count]
+        )
+        ledger.kill(ROUTE, intent=intent, at=AT, floor=Latch(route=ROUTE))
+    assert [entry.findings for entry in ledger.entries()] == [
+        (),
+        findings[:1],
+        findings,
+    ]
+
+
+def test_a_snapshot_leaves_room_for_the_next_kill(
+    path: Path, ledger: FileLedger
+) -> None:
+    ledger.prepare()
+    ledger.note(
+        LedgerNote(
+            kind=EntryKind.FLAG_WRITE,
+            route=ROUTE,
+            at=AT,
+            text="",
+            snapshot="x" * 60_000,
+        )
+    )
+    used = len(path.read_bytes().rstrip(b"\n")) + 1
+    assert path.stat().st_size - used >= 16 * KB
 
 
 def test_words_that_are_no_unicode_do_not_stop_a_kill(ledger: FileLedger) -> None:

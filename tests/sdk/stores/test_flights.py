@@ -204,3 +204,27 @@ def test_a_file_that_cannot_be_made_leaves_nothing(
 
 def test_a_file_that_is_gone_says_nothing(tmp_path: Path) -> None:
     assert lost_calls(tmp_path / PATH) is None
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_a_shadow_answer_is_told_from_a_call_and_says_how_control_did(
+    flights: Flights, tmp_path: Path, *, failed: bool
+) -> None:
+    flights.enter(ROUTE, assigned(1))
+    flights.enter(ROUTE, assigned(2), control_failed=failed)
+    flights.enter(ROUTE, assigned(3), control_failed=failed)
+    lost = died(flights, tmp_path) or ()
+    found = {call.decision_id[-1]: call.control_failed for call in lost}
+    assert found == {"1": None, "2": failed, "3": failed}
+
+
+def test_marks_of_a_version_without_shadows_are_calls(
+    flights: Flights, tmp_path: Path
+) -> None:
+    flights.enter(ROUTE, assigned(1))
+    content = flights.path.read_bytes()
+    copy = tmp_path / "old"
+    copy.write_bytes(content.replace(b", null]", b"]      "))
+    assert copy.read_bytes() != content
+    (call,) = lost_calls(copy) or ()
+    assert call.control_failed is None

@@ -63,6 +63,10 @@ def test_a_store_in_use_during_a_fork_is_lost_to_the_child_alone(
     assert seen == {"waited": False, "exit": 0, "kept": 1}
 
 
+def test_what_was_acknowledged_outlives_a_killed_process(tmp_path: Path) -> None:
+    assert seen_by("killed_while_telling", tmp_path / "x.db") == {"lost": []}
+
+
 def test_kills_of_eight_processes_are_one_trip_per_intent(tmp_path: Path) -> None:
     seen = seen_by("eight_kills", tmp_path / "x.jsonl")
     assert (seen["exits"], seen["lines"]) == ([0] * 8, 9)

@@ -104,13 +104,13 @@ def test_a_store_of_a_later_version_is_refused(path: Path) -> None:
     change(path, "UPDATE meta SET value = 7 WHERE name IN ('schema', 'oldest')")
     assert refusal(path) == (
         f"{path} was written by a later version of flipback (schema 7, this one "
-        "knows 2); upgrade flipback, or name another file in `store`"
+        "knows 3); upgrade flipback, or name another file in `store`"
     )
 
 
 def test_the_next_version_may_share_a_store(path: Path) -> None:
     open_at(path).close()
-    change(path, "UPDATE meta SET value = 3 WHERE name = 'schema'")
+    change(path, "UPDATE meta SET value = 4 WHERE name = 'schema'")
     change(path, "ALTER TABLE cells ADD COLUMN later DEFAULT 0")
     shared = open_at(path)
     assert shared.flush(batch(cells={key(): cell([1])}))

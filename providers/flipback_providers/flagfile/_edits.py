@@ -4,8 +4,15 @@ import copy
 import json
 from collections.abc import Iterator, Mapping
 
+from flipback.assignment import Cohort
 from flipback.errors import FlagProblem, FlagWriteError
 from flipback.ports import SCALE
+from flipback_providers.flagfile._cohorts import (
+    cohort_of,
+    condition,
+    is_put_first,
+    put_first,
+)
 from flipback_providers.flagfile._document import (
     Json,
     JsonObject,
@@ -13,6 +20,7 @@ from flipback_providers.flagfile._document import (
     reference,
 )
 from flipback_providers.flagfile._targeting import (
+    DEFAULT,
     Fractional,
     Place,
     fractional,
@@ -124,6 +132,31 @@ def killed(flag: JsonObject, control: str) -> JsonObject:
     return edited
 
 
+def killed_for(
+    flag: JsonObject, cohort: Cohort, control: str, *, rule: str | None
+) -> JsonObject:
+    """Return the flag serving control to a cohort, and to all others what it did.
+
+    The state stays: a flag that is off gives nobody else the candidate.
+
+    Raises:
+        FlagWriteError: Control is no variant, no rule can name the cohort, or the
+            managed rule would get another label.
+    """
+    name, named = _named(flag, control), condition(cohort)
+    targeting = flag.get("targeting")
+    if not targeting and default_of(flag) == name:
+        return flag
+    if is_put_first(targeting, named, name):
+        return flag
+    if rule not in {None, DEFAULT}:
+        raise _invalid(
+            f"a rule for {cohort} ahead of all others would make rule {rule!r}, which"
+            " the plan manages, another one; kill the whole flag"
+        )
+    return {**flag, "targeting": put_first(targeting, named, name)}
+
+
 def without(
     flag: JsonObject, variant: str, *, stand_in: str, evaluators: Mapping[str, Json]
 ) -> JsonObject:
@@ -149,12 +182,26 @@ def without(
 
 def exceptions(flag: JsonObject, rule: str | None) -> tuple[str, ...]:
     """Describe the rules that do not follow the managed split, for people."""
-    found = list(_all_places(flag))
+    return tuple(_described(place) for place in _beside(flag, rule))
+
+
+def surprises(flag: JsonObject, rule: str | None, control: str) -> tuple[str, ...]:
+    """Describe those of the exceptions that no kill of a cohort has made."""
+    serving = {control, *_names(flag, control)}
+    return tuple(
+        _described(place)
+        for place in _beside(flag, rule)
+        if cohort_of(place.condition) is None or place.node not in serving
+    )
+
+
+def _beside(flag: JsonObject, rule: str | None) -> list[Place]:
+    """Return the places that do not follow the managed split."""
     try:
         followed = managed(flag, rule).label
     except FlagWriteError:
         followed = ""
-    return tuple(_described(place) for place in found if place.label != followed)
+    return [place for place in _all_places(flag) if place.label != followed]
 
 
 def _all_places(flag: JsonObject) -> Iterator[Place]:
@@ -203,13 +250,16 @@ def _scaled(weights: Mapping[str, int]) -> dict[str, int]:
 
 
 def _named(flag: JsonObject, control: str) -> str:
-    variants = variants_of(flag)
-    if control in variants:
+    if control in variants_of(flag):
         return control
-    holders = [name for name, value in variants.items() if value == control]
+    holders = _names(flag, control)
     if len(holders) != 1:
         raise _unknown(control, flag)
     return holders[0]
+
+
+def _names(flag: JsonObject, value: str) -> list[str]:
+    return [name for name, held in variants_of(flag).items() if held == value]
 
 
 def _take_out(
@@ -261,8 +311,11 @@ def _copy_in(
 
 
 def _described(place: Place) -> str:
+    cohort = cohort_of(place.condition)
     under = f" where {json.dumps(place.condition)}" if place.condition else ""
     split = fractional(place.node)
+    if split is None and cohort is not None:
+        return f"rule {place.label} serves {json.dumps(place.node)} to {cohort}"
     if split is None:
         return f"rule {place.label}{under} serves {json.dumps(place.node)}"
     shares = ", ".join(json.dumps(entry) for entry in split.entries)

@@ -97,6 +97,14 @@ def operation(node: Json) -> tuple[str, list[Json]] | None:
     return name, written if isinstance(written, list) else [written]
 
 
+def branching(node: Json) -> list[Json] | None:
+    """Return conditions and branches in turn, None of a node that is no `if`."""
+    if not isinstance(node, dict) or len(node) != 1:
+        return None
+    arguments = node.get("if", node.get("?:"))
+    return arguments if isinstance(arguments, list) else None
+
+
 def places(
     siblings: list[Json], index: int = 0, label: str = "", condition: Json = None
 ) -> Iterator[Place]:
@@ -104,9 +112,9 @@ def places(
 
     `label` and `condition` are those of the branch around it, if there is one.
     """
-    branching = _branching(siblings[index])
-    if branching is not None:
-        yield from _branches(branching, f"{label}." if label else "")
+    found = branching(siblings[index])
+    if found is not None:
+        yield from _branches(found, f"{label}." if label else "")
         return
     yield Place(
         label=label or DEFAULT, condition=condition, siblings=siblings, index=index
@@ -143,13 +151,6 @@ def variant_name(leaf: Json) -> str | None:
     return None
 
 
-def _branching(node: Json) -> list[Json] | None:
-    if not isinstance(node, dict) or len(node) != 1:
-        return None
-    arguments = node.get("if", node.get("?:"))
-    return arguments if isinstance(arguments, list) else None
-
-
 def _branches(arguments: list[Json], prefix: str) -> Iterator[Place]:
     number = 0
     while True:
@@ -159,7 +160,7 @@ def _branches(arguments: list[Json], prefix: str) -> Iterator[Place]:
             yield from places(arguments, index, label, arguments[index - 1])
         if len(arguments) % 2 == 0:
             return
-        following = _branching(arguments[-1])
+        following = branching(arguments[-1])
         if following is None:
             yield from places(arguments, len(arguments) - 1, f"{prefix}{DEFAULT}")
             return

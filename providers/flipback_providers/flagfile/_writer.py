@@ -8,6 +8,7 @@ from pathlib import Path
 
 from typing_extensions import override
 
+from flipback.assignment import Cohort
 from flipback.errors import ConfigError, FlagProblem, FlagWriteError
 from flipback.ports import (
     SCALE,
@@ -23,6 +24,7 @@ from flipback.ports import (
     Version,
 )
 from flipback_providers.flagfile import _edits
+from flipback_providers.flagfile._cohorts import put_first_before
 from flipback_providers.flagfile._document import (
     Document,
     Json,
@@ -70,7 +72,7 @@ class FlagFileWriter(FlagWriter):
     @property
     @override
     def capabilities(self) -> Capabilities:
-        return Capabilities(cas=CompareAndSet.ATOMIC, comments=True)
+        return Capabilities(cas=CompareAndSet.ATOMIC, cohorts=True, comments=True)
 
     @override
     def preflight(self, ref: FlagRef, *, control: str) -> Sequence[PreflightIssue]:
@@ -112,11 +114,21 @@ class FlagFileWriter(FlagWriter):
         )
 
     @override
-    def kill(self, ref: FlagRef, *, control: str, intent: Intent) -> FlagChange:
+    def kill(
+        self,
+        ref: FlagRef,
+        *,
+        control: str,
+        intent: Intent,
+        cohort: Cohort | None = None,
+    ) -> FlagChange:
         def edit(_: Document, flag: JsonObject) -> JsonObject:
+            if cohort:
+                return _edits.killed_for(flag, cohort, control, rule=ref.rule)
             return _edits.killed(flag, control)
 
-        write = _Write(ref=ref, edit=edit, intent=intent, operation="kill")
+        operation = f"kill {cohort}" if cohort else "kill"
+        write = _Write(ref=ref, edit=edit, intent=intent, operation=operation)
         with self._file.locked(patience_s=self._patience_s) as held:
             for _ in range(_ATTEMPTS):
                 change = self._write(write)
@@ -305,7 +317,7 @@ def _flag_issues(
             remedy="remove the rule, or accept that a ramp does not reach it",
             blocks=False,
         )
-        for exception in _edits.exceptions(flag, ref.rule)
+        for exception in _edits.surprises(flag, ref.rule, control)
     )
     return issues
 
@@ -336,9 +348,10 @@ def _flag_of(snapshot: FlagState) -> JsonObject:
 
 
 def _stand_in(flag: JsonObject, restored: JsonObject, leaving: str) -> str:
-    """Return who inherits: today's default (control, after a kill), or the old one."""
+    """Return who inherits: what a kill serves today, control; or the old default."""
     known = _edits.variants_of(restored)
-    for name in (_edits.default_of(flag), _edits.default_of(restored)):
+    kept = put_first_before(flag.get("targeting"))
+    for name in (kept, _edits.default_of(flag), _edits.default_of(restored)):
         if name is not None and name != leaving and name in known:
             return name
     raise FlagWriteError(

@@ -3,66 +3,34 @@
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from contextlib import suppress
 
 import pytest
 from openfeature import api
 from openfeature.client import OpenFeatureClient
 from openfeature.evaluation_context import EvaluationContext
-from openfeature.provider import FeatureProvider
 
 from flipback.errors import FlagProblem, FlagWriteError
-from flipback.ports import (
-    SCALE,
-    CompareAndSet,
-    FlagRef,
-    FlagWriter,
-    Intent,
-    Version,
+from flipback.ports import SCALE, CompareAndSet, FlagRef
+from flipback.testing._flag_bench import (
+    INTENT,
+    USERS,
+    FlagWriterBench,
+    Served,
+    assert_conflict,
+    kill,
+    ramp,
+    served,
+    split,
 )
+from flipback.testing._flag_cohorts import CohortClauses
 
 
-USERS = tuple(f"user-{number}" for number in range(3000))
-INTENT = Intent(id="intent-8f3a", actor="flipback", reason="error rate 0.09 > 0.05")
+__all__ = ["INTENT", "USERS", "FlagWriterBench", "FlagWriterContract", "Served"]
 _WRITERS = 8
 
-Served = dict[str, str]
-"""Targeting key to the value that was served."""
 
-
-class FlagWriterBench(Protocol):
-    """A flag in a service, with all that its tests need.
-
-    The flag is of type string and each variant's value is its name. Its managed
-    split gives 90 % control and 10 % candidate, by targeting key; a rule pins
-    one more user to the candidate.
-    """
-
-    writer: FlagWriter
-    provider: FeatureProvider
-    ref: FlagRef
-    control: str
-    candidate: str
-    pinned: str
-
-    def settle(self) -> None:
-        """Let the provider see what has been written."""
-        ...
-
-    def edit_by_hand(self) -> None:
-        """Edit the flag as a person would, without the writer."""
-        ...
-
-    def content(self) -> object:
-        """Return what the service holds, good for equality."""
-        ...
-
-    def audit(self) -> str:
-        """Return where the service says why a flag was written."""
-        ...
-
-
-class FlagWriterContract:
+class FlagWriterContract(CohortClauses):
     """Tests of a `FlagWriter`, to be inherited by a test class of each.
 
     The module or class that inherits it provides the pytest fixture `bench`, a
@@ -79,9 +47,9 @@ class FlagWriterContract:
 
     def test_a_split_reads_as_it_was_written(self, bench: FlagWriterBench) -> None:
         """Whatever the service counts weights in."""
-        assert bench.writer.read(bench.ref).split == _split(bench, 10_000)
-        _ramp(bench, 12_345)
-        assert bench.writer.read(bench.ref).split == _split(bench, 12_345)
+        assert bench.writer.read(bench.ref).split == split(bench, 10_000)
+        ramp(bench, 12_345)
+        assert bench.writer.read(bench.ref).split == split(bench, 12_345)
 
     def test_an_evaluation_names_the_rule_whose_split_is_told(
         self, bench: FlagWriterBench, client: OpenFeatureClient
@@ -100,7 +68,7 @@ class FlagWriterContract:
     ) -> None:
         """Exactly at both ends, and within four deviations between them."""
         for share in (0, 25_000, SCALE):
-            _ramp(bench, share)
+            ramp(bench, share)
             expected = len(USERS) * share / SCALE
             deviation = (expected * (1 - share / SCALE)) ** 0.5
             reached = len(_candidates(bench, client))
@@ -112,7 +80,7 @@ class FlagWriterContract:
         """Nobody is thrown back and forth by a ramp."""
         before: set[str] = set()
         for share in (1_000, 5_000, 25_000, 50_000, SCALE):
-            _ramp(bench, share)
+            ramp(bench, share)
             reached = _candidates(bench, client)
             assert before < reached
             before = reached
@@ -121,9 +89,9 @@ class FlagWriterContract:
         self, bench: FlagWriterBench, client: OpenFeatureClient
     ) -> None:
         """A rule of the product team is no way around a kill."""
-        assert _served(bench, client)[bench.pinned] == bench.candidate
-        _kill(bench)
-        assert set(_served(bench, client).values()) == {bench.control}
+        assert served(bench, client)[bench.pinned] == bench.candidate
+        kill(bench)
+        assert set(served(bench, client).values()) == {bench.control}
 
     def test_a_kill_lands_though_the_flag_moved_since_it_was_read(
         self, bench: FlagWriterBench, client: OpenFeatureClient
@@ -131,8 +99,8 @@ class FlagWriterContract:
         """The safe direction is unconditional."""
         bench.writer.read(bench.ref)
         bench.edit_by_hand()
-        _kill(bench)
-        assert set(_served(bench, client).values()) == {bench.control}
+        kill(bench)
+        assert set(served(bench, client).values()) == {bench.control}
 
     def test_a_kill_sent_again_changes_nothing(self, bench: FlagWriterBench) -> None:
         """A kill is a state: it is retried until it is known to hold."""
@@ -143,29 +111,67 @@ class FlagWriterContract:
         assert again.after == first.after
         assert bench.content() == killed
 
+    def test_a_kill_lands_though_the_default_serves_the_candidate(
+        self, bench: FlagWriterBench, client: OpenFeatureClient
+    ) -> None:
+        """Switching a flag off is no kill where that serves a wrong default."""
+        bench.serve_by_default(bench.candidate)
+        kill(bench)
+        assert set(served(bench, client).values()) == {bench.control}
+        assert bench.writer.read(bench.ref).default_variant == bench.control
+
+    def test_a_killed_flag_offers_the_candidate_to_nobody(
+        self, bench: FlagWriterBench
+    ) -> None:
+        """As it reads, by which a kill is known to have come through."""
+        kill(bench)
+        state = bench.writer.read(bench.ref)
+        assert state.enabled
+        assert state.default_variant == bench.control
+        assert not state.split.get(bench.candidate)
+
+    def test_a_kill_wins_over_every_ramp_that_races_with_it(
+        self, bench: FlagWriterBench, client: OpenFeatureClient
+    ) -> None:
+        """Ramps go on trying on what they read; the kill comes last or they fail."""
+        if bench.writer.capabilities.cas is not CompareAndSet.ATOMIC:
+            pytest.skip("this service cannot refuse a write atomically")
+        version = bench.writer.read(bench.ref).version
+
+        def race(number: int) -> None:
+            if number == _WRITERS // 2:
+                kill(bench)
+                return
+            with suppress(FlagWriteError):
+                ramp(bench, 50_000 + number, expect=version)
+
+        with ThreadPoolExecutor(_WRITERS) as writers:
+            list(writers.map(race, range(_WRITERS)))
+        assert set(served(bench, client).values()) == {bench.control}
+
     def test_a_ramp_after_a_human_edit_is_a_conflict(
         self, bench: FlagWriterBench
     ) -> None:
         """People win over a decision on what they have changed."""
         stale = bench.writer.read(bench.ref).version
         bench.edit_by_hand()
-        _assert_conflict(bench, stale)
+        assert_conflict(bench, stale)
 
     def test_a_ramp_after_a_kill_is_a_conflict(self, bench: FlagWriterBench) -> None:
         """A ramp that was under way cannot undo a kill."""
         stale = bench.writer.read(bench.ref).version
-        _kill(bench)
-        _assert_conflict(bench, stale)
+        kill(bench)
+        assert_conflict(bench, stale)
 
     def test_a_restore_is_exact_for_every_user(
         self, bench: FlagWriterBench, client: OpenFeatureClient
     ) -> None:
         """A drill leaves no trace."""
-        before, snapshot = _served(bench, client), bench.writer.read(bench.ref)
-        killed = _kill(bench)
+        before, snapshot = served(bench, client), bench.writer.read(bench.ref)
+        killed = kill(bench)
         bench.writer.restore(snapshot, expect=killed, intent=INTENT)
         assert bench.writer.read(bench.ref).version == snapshot.version
-        assert _served(bench, client) == before
+        assert served(bench, client) == before
 
     def test_a_restore_without_the_candidate_shows_it_to_nobody(
         self, bench: FlagWriterBench, client: OpenFeatureClient
@@ -173,17 +179,17 @@ class FlagWriterContract:
         """Releasing a kill shows nobody the candidate."""
         snapshot = bench.writer.read(bench.ref)
         bench.writer.restore(
-            snapshot, expect=_kill(bench), intent=INTENT, without=bench.candidate
+            snapshot, expect=kill(bench), intent=INTENT, without=bench.candidate
         )
-        assert set(_served(bench, client).values()) == {bench.control}
-        assert bench.writer.read(bench.ref).split == _split(bench, 0)
+        assert set(served(bench, client).values()) == {bench.control}
+        assert bench.writer.read(bench.ref).split == split(bench, 0)
 
     def test_a_restore_after_a_human_edit_is_a_conflict(
         self, bench: FlagWriterBench
     ) -> None:
         """People win here too."""
         snapshot = bench.writer.read(bench.ref)
-        killed = _kill(bench)
+        killed = kill(bench)
         bench.edit_by_hand()
         edited = bench.content()
         with pytest.raises(FlagWriteError) as caught:
@@ -197,7 +203,7 @@ class FlagWriterContract:
         """So that people find the decision behind an edit."""
         if not bench.writer.capabilities.comments:
             pytest.skip("this service takes no comments")
-        _kill(bench)
+        kill(bench)
         for part in (INTENT.id, INTENT.actor, INTENT.reason):
             assert part in bench.audit()
 
@@ -236,15 +242,15 @@ class FlagWriterContract:
             pytest.skip("this service cannot refuse a write atomically")
         version = bench.writer.read(bench.ref).version
 
-        def ramp(number: int) -> str:
+        def tried(number: int) -> str:
             try:
-                _ramp(bench, 20_000 + number, expect=version)
+                ramp(bench, 20_000 + number, expect=version)
             except FlagWriteError as error:
                 return error.kind
             return "won"
 
         with ThreadPoolExecutor(_WRITERS) as writers:
-            results = sorted(writers.map(ramp, range(_WRITERS)))
+            results = sorted(writers.map(tried, range(_WRITERS)))
         assert results == [FlagProblem.CONFLICT] * (_WRITERS - 1) + ["won"]
 
     def test_a_flag_that_is_not_there_is_not_found(
@@ -280,39 +286,9 @@ class FlagWriterContract:
         assert any(issue.blocks for issue in issues)
 
 
-def _split(bench: FlagWriterBench, share: int) -> dict[str, int]:
-    return {bench.control: SCALE - share, bench.candidate: share}
-
-
-def _ramp(bench: FlagWriterBench, share: int, *, expect: Version | None = None) -> None:
-    version = expect or bench.writer.read(bench.ref).version
-    split = _split(bench, share)
-    bench.writer.set_split(bench.ref, split, expect=version, intent=INTENT)
-
-
-def _kill(bench: FlagWriterBench) -> Version:
-    return bench.writer.kill(bench.ref, control=bench.control, intent=INTENT).after
-
-
-def _served(bench: FlagWriterBench, client: OpenFeatureClient) -> Served:
-    bench.settle()
-    return {
-        user: client.get_string_value(bench.ref.key, "", EvaluationContext(user))
-        for user in (*USERS, bench.pinned)
-    }
-
-
 def _candidates(bench: FlagWriterBench, client: OpenFeatureClient) -> set[str]:
-    served = _served(bench, client)
-    return {user for user in USERS if served[user] == bench.candidate}
-
-
-def _assert_conflict(bench: FlagWriterBench, stale: Version) -> None:
-    before = bench.content()
-    with pytest.raises(FlagWriteError, match=bench.ref.key) as caught:
-        _ramp(bench, 50_000, expect=stale)
-    assert caught.value.kind is FlagProblem.CONFLICT
-    assert bench.content() == before
+    given = served(bench, client)
+    return {user for user in USERS if given[user] == bench.candidate}
 
 
 def _assert_invalid(bench: FlagWriterBench, split: dict[str, int]) -> None:

@@ -35,6 +35,11 @@ class FileBench:
         edited["flags"]["summarizer"]["x-note"] = "edited"
         self.path.write_text(json.dumps(edited))
 
+    def serve_by_default(self, variant: str) -> None:
+        edited = json.loads(self.path.read_text())
+        edited["flags"]["summarizer"]["defaultVariant"] = variant
+        self.path.write_text(json.dumps(edited))
+
     def content(self) -> object:
         return self.path.read_bytes()
 

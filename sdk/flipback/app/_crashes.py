@@ -1,15 +1,19 @@
 """Count the calls of crashed processes as failed, whoever finds them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from flipback.app._assembly import Assembly
+from flipback.booking import Booking
 from flipback.exposure import EXPOSURE, Entry, LateOutcome
-from flipback.plan import ERROR
+from flipback.plan import ERROR, RolloutPlan
 from flipback.routing import LIFETIME
+from flipback.signals import Part, Signal
 from flipback.stores import SUFFIX, Flights, LostCall, lost_calls
 
 
 PROCESS_DIED = "process_died"
+_ERROR_OF_PAIR = Signal(ERROR, part=Part.PAIRED).name
 
 
 class CrashWatch:
@@ -75,11 +79,18 @@ class CrashWatch:
                 call.route, PROCESS_DIED, "no plan is about this route any more"
             )
             return True
+        unseen = call.control_failed is not None
+        what = "a shadow answer" if unseen else "a call"
         faults.note(
-            call.route, PROCESS_DIED, f"a call of {call.variant!r} counts as an error"
+            call.route, PROCESS_DIED, f"{what} of {call.variant!r} counts as an error"
         )
+        booking = self._assembly.recorder.bookings[call.route]
+        if unseen:
+            return self._keep_pair(call, plan, booking)
+        return self._keep_call(call, booking)
+
+    def _keep_call(self, call: LostCall, booking: Booking) -> bool:
         recorder, clock = self._assembly.recorder, self._assembly.ground.clock
-        booking = recorder.bookings[call.route]
         failed = booking.outcome(
             ERROR, 1.0, at=call.at, now=clock.now().timestamp(), thresholds={}
         )
@@ -92,9 +103,26 @@ class CrashWatch:
             call, ERROR, failed.entries
         )
 
-    def _keep(self, call: LostCall, metric: str, entries: tuple[Entry, ...]) -> bool:
-        assembly = self._assembly
-        expires_at = (assembly.ground.clock.now() + LIFETIME).timestamp()
-        return assembly.recorder.late(
-            LateOutcome.of(call, metric, entries, expires_at=expires_at)
+    def _keep_pair(self, call: LostCall, plan: RolloutPlan, booking: Booking) -> bool:
+        """Count a shadow answer that ended the process, beside the one control gave.
+
+        Nobody met the candidate, so there is no exposure.
+        """
+        of_control = replace(call, variant=plan.control)
+        pair = booking.pair(
+            ERROR, float(bool(call.control_failed)), 1.0, at=call.at, thresholds={}
         )
+        control = self._late(of_control, _ERROR_OF_PAIR, pair.control)
+        both = self._late(call, _ERROR_OF_PAIR, pair.candidate)
+        return self._assembly.recorder.late(
+            replace(both, entries=control.entries + both.entries)
+        )
+
+    def _keep(self, call: LostCall, metric: str, entries: tuple[Entry, ...]) -> bool:
+        return self._assembly.recorder.late(self._late(call, metric, entries))
+
+    def _late(
+        self, call: LostCall, metric: str, entries: tuple[Entry, ...]
+    ) -> LateOutcome:
+        expires_at = (self._assembly.ground.clock.now() + LIFETIME).timestamp()
+        return LateOutcome.of(call, metric, entries, expires_at=expires_at)

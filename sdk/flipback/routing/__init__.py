@@ -11,7 +11,9 @@ from flipback.routing._parts import Parts
 from flipback.routing._receipt import LIFETIME, Keyring, Ticket
 from flipback.routing._recorder import Recorder
 from flipback.routing._route import Decision, Route, Variant
+from flipback.routing._shadow import Shadow, shadow_workers
 from flipback.routing._standing import Standing, Switch
+from flipback.routing._workers import Workers
 
 
 __all__ = [
@@ -28,14 +30,17 @@ __all__ = [
     "Parts",
     "Recorder",
     "Route",
+    "Shadow",
     "Standing",
     "Switch",
     "Ticket",
     "Variant",
+    "Workers",
     "context",
     "described",
     "named",
     "not_a_value",
     "receipt",
     "record",
+    "shadow_workers",
 ]

@@ -87,22 +87,25 @@ class Decider:
     def _decide(self, user: EvaluationContext) -> Assignment:
         standing = self._switch.standing
         unit = self._unit(user)
+        cohorts = self._cohorts_of(user)
         if standing.override is not None:
             said = Evaluated(name=None, reason=standing.override)
+        elif standing.killed and not standing.killed.isdisjoint(cohorts):
+            said = Evaluated(name=None, reason=Reason.KILLED)
         elif unit is None:
             said = Evaluated(
                 name=None, reason=Reason.NO_TARGETING_KEY, problem=self._no_unit()
             )
         else:
-            said = self._ask(user, standing.trip)
-        alike = self._alike(standing, said, self._cohorts_of(user))
+            said = self._ask(user, standing.era)
+        alike = self._alike(standing, said, cohorts)
         subject = 0
         if unit is not None and standing.override is None:
             subject = self._parts.keyring.subject(unit)
         at = self._parts.clock.now().timestamp() if self._timed else 0.0
         return _given_to(subject, alike, at)
 
-    def _ask(self, user: EvaluationContext, trip: int) -> Evaluated:
+    def _ask(self, user: EvaluationContext, era: int) -> Evaluated:
         """Evaluate once per scope, so that a conversation keeps its variant.
 
         A kill ends that: what was answered before it is not served after its release.
@@ -110,9 +113,9 @@ class Decider:
         scope = current_scope()
         if scope is None or scope.context is not user:
             return self._reader.evaluate(user)
-        known = scope.memo.get((self, trip))
+        known = scope.memo.get((self, era))
         if not isinstance(known, Evaluated):
-            known = scope.memo[self, trip] = self._reader.evaluate(user)
+            known = scope.memo[self, era] = self._reader.evaluate(user)
         return known
 
     def _resolve(self, said: Evaluated) -> tuple[str, Reason]:

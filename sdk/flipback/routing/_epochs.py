@@ -60,7 +60,7 @@ class EpochBook:
         """
         version = flag_version if flag_version is not None else self._hour()
         frozen = self._frozen(standing.thresholds) if standing.thresholds else ""
-        key = _Key(standing.attempt, standing.trip, version, frozen)
+        key = _Key(standing.attempt, standing.era, version, frozen)
         found = self._digests.get(key)
         if found is not None:
             return found

@@ -22,6 +22,10 @@ class Exchange:
 
     The faces of a route (a plain function now, coroutines and streams later)
     differ in when they begin and end an exchange, and in nothing else.
+
+    Attributes:
+        answered: Whether the variant returned or raised what counts as an error.
+        unseen: Whether the subject never meets it, so that it is no exposure.
     """
 
     __slots__ = (
@@ -30,11 +34,13 @@ class Exchange:
         "_metrics",
         "_over",
         "_sign",
+        "answered",
         "assignment",
         "outcomes",
         "promised",
         "route",
         "slot",
+        "unseen",
     )
 
     def __init__(
@@ -45,12 +51,15 @@ class Exchange:
         metrics: frozenset[str],
         sign: Callable[[Assignment, frozenset[str]], str],
         faults: Faults,
+        unseen: bool = False,
     ) -> None:
         self.route = route
         self.assignment = assignment
         self.outcomes: dict[str, float] = {}
         self.promised: frozenset[str] | None = None
         self.slot = UNTRACKED
+        self.answered = False
+        self.unseen = unseen
         self._metrics = metrics
         self._sign = sign
         self._faults = faults
@@ -88,7 +97,7 @@ class Exchange:
                 self.outcomes.setdefault(ERROR, 0.0)
             if latency_s is not None:
                 self.outcomes.setdefault(LATENCY, max(0.0, latency_s))
-            self._over = True
+            self.answered = self._over = True
 
     def close(self) -> None:
         """Take no more: a thread that outlives the call needs the receipt."""
@@ -175,6 +184,9 @@ _current: ContextVar[Exchange | _Muted | None] = ContextVar(
 _last: ContextVar[Exchange | None] = ContextVar("flipback_last", default=None)
 _outside = Faults()
 
+UNSEEN: ContextVar[bool] = ContextVar("flipback_unseen", default=False)
+"""Whether all this is for an answer that nobody will see."""
+
 
 class Serving:
     """Marks an exchange as the one being served, for `record` and `receipt`."""
@@ -221,6 +233,11 @@ def receipt() -> str | None:
     serving = _current.get()
     exchange = serving if isinstance(serving, Exchange) else _last.get()
     return None if exchange is None else exchange.receipt() or None
+
+
+def unsigned(_assignment: Assignment, _promised: frozenset[str]) -> str:
+    """Return no receipt: an unseen answer takes no late outcomes."""
+    return ""
 
 
 def forget_last() -> None:

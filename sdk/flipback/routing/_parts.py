@@ -7,17 +7,18 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, ver
 from typing import ParamSpec
 
 from openfeature.evaluation_context import EvaluationContext
+from opentelemetry.trace import SpanContext
 
 from flipback.assignment import Assignment, Role
 from flipback.errors import RouteError
 from flipback.exposure import LateOutcome
-from flipback.plan import RolloutPlan, nearest
+from flipback.plan import ERROR, RolloutPlan, nearest
 from flipback.ports import Clock
 from flipback.routing._context import targeting_key
 from flipback.routing._epochs import EpochBook
-from flipback.routing._exchange import Exchange
+from flipback.routing._exchange import UNSEEN, Exchange, unsigned
 from flipback.routing._faults import Faults, described
-from flipback.routing._inflight import InFlight
+from flipback.routing._inflight import UNTRACKED, InFlight
 from flipback.routing._receipt import Keyring, Ticket
 from flipback.routing._recorder import Recorder
 from flipback.telemetry import CallSpan, CallTracer, EventLog
@@ -81,7 +82,12 @@ class Parts:
         return self.keyring.issue(self.plan.route, assignment, settled, thresholds)
 
     def begin(self, assignment: Assignment) -> Exchange:
-        """Count the exposure, since the call starts now."""
+        """Count the exposure, since the call starts now.
+
+        Inside of a shadow answer there is none, nor anything else to book.
+        """
+        if UNSEEN.get():
+            return self.begin_unseen(assignment)
         self.expose(assignment)
         exchange = Exchange(
             self.plan.route,
@@ -95,6 +101,42 @@ class Parts:
         except Exception as error:  # noqa: BLE001 - evidence must not fail a call
             self.faults.note(self.plan.route, _FAULT, described(error))
         return exchange
+
+    def begin_unseen(self, assignment: Assignment) -> Exchange:
+        """Return an exchange that is no exposure and has no receipt."""
+        return Exchange(
+            self.plan.route,
+            assignment,
+            metrics=self.metrics,
+            sign=unsigned,
+            faults=self.faults,
+            unseen=True,
+        )
+
+    def mark_unseen(self, exchange: Exchange, control: Exchange) -> None:
+        """Mark a shadow answer as in flight beside the answer that control gave."""
+        failed = bool(control.outcomes.get(ERROR))
+        exchange.slot = self.in_flight.enter_unseen(
+            self.plan.route, exchange.assignment, control_failed=failed
+        )
+
+    def span_unseen(
+        self, assignment: Assignment, user: EvaluationContext, call: SpanContext
+    ) -> CallSpan:
+        """Start the span of a shadow answer to this call."""
+        try:
+            key = targeting_key(user) if self.tracer.shows_keys else None
+            return self.tracer.begin_unseen(self.plan.route, assignment, key, call)
+        except Exception as error:  # noqa: BLE001 - telemetry must not fail a call
+            self.faults.note(self.plan.route, _FAULT, described(error))
+            return CallSpan.none()
+
+    def finish_unseen(self, exchange: Exchange, span: CallSpan) -> None:
+        """End what a shadow answer began; what becomes of it is for its caller."""
+        exchange.close()
+        self.guarded(span.end)
+        if exchange.slot != UNTRACKED:
+            self.guarded(self.in_flight.leave, exchange.slot)
 
     def span(self, assignment: Assignment, user: EvaluationContext) -> CallSpan:
         """Start the call span."""
@@ -110,6 +152,9 @@ class Parts:
 
         Written out instead of `guarded`, because every call comes through here.
         """
+        if exchange.unseen:
+            self.finish_unseen(exchange, span)
+            return
         exchange.close()
         try:
             span.end()

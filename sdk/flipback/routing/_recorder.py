@@ -3,6 +3,7 @@
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 from flipback.assignment import EVERYBODY, Assignment, Role
 from flipback.booking import Booking
@@ -16,14 +17,31 @@ from flipback.exposure import (
     LateOutcome,
 )
 from flipback.histogram import Histogram, Thresholds
-from flipback.plan import RolloutPlan
+from flipback.plan import LATENCY, RolloutPlan
 from flipback.ports import Clock
 
 
 MAX_LATE = 100_000
 MAX_JOURNAL = 65_536
 _NOTHING_FROZEN: Thresholds = {}
-_Line = tuple[str, Assignment, Mapping[str, float] | None]
+
+
+class Paired(NamedTuple):
+    """Outcomes of one call that control served and the candidate answered unseen.
+
+    Attributes:
+        control: Outcomes of control's answer.
+        candidate: Those of the candidate's.
+        warm_at: When the candidate answered, Unix seconds, where its latency is to
+            become stable; else None.
+    """
+
+    control: Mapping[str, float]
+    candidate: Mapping[str, float]
+    warm_at: float | None = None
+
+
+_Line = tuple[str, Assignment, Mapping[str, float] | Paired | None]
 """Route, assignment and outcomes, which are None where the exposure is meant."""
 
 _Place = tuple[str, int]
@@ -39,18 +57,18 @@ class _Group:
 
     __slots__ = (
         "_distributed",
-        "_thresholds",
         "booking",
         "cells",
         "histograms",
         "subjects",
+        "thresholds",
     )
 
     def __init__(
         self, booking: Booking, thresholds: Thresholds, *, is_control: bool
     ) -> None:
         self.booking = booking
-        self._thresholds = thresholds
+        self.thresholds = thresholds
         self._distributed = booking.freezes if is_control else frozenset[str]()
         self.cells: dict[_Place, Cell] = {}
         self.subjects: dict[_Place, set[int]] = {}
@@ -74,13 +92,17 @@ class _Group:
         left_out: list[str] = []
         for metric, value in outcomes.items():
             entries, excluded = self.booking.outcome(
-                metric, value, at=assignment.at, now=now, thresholds=self._thresholds
+                metric, value, at=assignment.at, now=now, thresholds=self.thresholds
             )
             self.add(entries, assignment.subject)
             left_out += excluded
-            if metric in self._distributed:
-                self.histograms.setdefault(metric, Histogram()).add(value)
+            self.distribute(metric, value)
         return left_out
+
+    def distribute(self, metric: str, value: float) -> None:
+        """Count a value of control's where its percentiles are to be frozen."""
+        if metric in self._distributed:
+            self.histograms.setdefault(metric, Histogram()).add(value)
 
 
 class Recorder:
@@ -121,12 +143,18 @@ class Recorder:
         self._journal: deque[_Line] = deque()
         self._groups: dict[_Alike, _Group] = {}
         self._late: list[LateOutcome] = []
+        self._announced: set[str] = set()
         self._excluded: dict[tuple[str, str], int] = {}
         self.candidate_exposures: dict[str, int] = {}
 
     def opened(self, epoch: Epoch) -> None:
         """Remember an epoch; it goes to the store with its first cells."""
         self._epochs[epoch.digest] = epoch
+
+    def announce(self, digest: str) -> None:
+        """Send an epoch to the store with the next batch, with cells or without."""
+        with self._counting:
+            self._announced.add(digest)
 
     def thresholds(self, epoch: str) -> Thresholds:
         """Return the percentiles that were frozen before an epoch."""
@@ -160,6 +188,18 @@ class Recorder:
         if assignment.randomized and assignment.role is not Role.OTHER:
             self._journal.append((route, assignment, outcomes))
 
+    def pair(self, route: str, assignment: Assignment, paired: Paired) -> None:
+        """Book a call that both arms answered; it is no exposure of either.
+
+        Args:
+            route: The route that was called.
+            assignment: Control's, with the epoch that the pair belongs to.
+            paired: What both answers are worth, which must not change any more.
+        """
+        self._journal.append((route, assignment, paired))
+        if len(self._journal) >= MAX_JOURNAL:
+            self.fold()
+
     def fold(self) -> None:
         """Turn the journal into cells; for the thread that flushes."""
         with self._folding:
@@ -187,7 +227,8 @@ class Recorder:
             with self._counting:
                 late, self._late = self._late, []
                 excluded, self._excluded = self._excluded, {}
-            if not (groups or late or excluded):
+                announced, self._announced = self._announced, set()
+            if not (groups or late or excluded or announced):
                 return None
             self._sequence += 1
             batch = Batch(writer=self._writer, sequence=self._sequence)
@@ -195,7 +236,7 @@ class Recorder:
         batch.excluded.update(excluded)
         for alike, group in groups.items():
             _unfold(batch, alike, group)
-        touched = {key.epoch for key in batch.cells}
+        touched = announced | {key.epoch for key in batch.cells}
         touched.update(key.epoch for outcome in late for key, _ in outcome.entries)
         batch.epochs.update({e: self._epochs[e] for e in touched & self._epochs.keys()})
         return batch
@@ -205,6 +246,9 @@ class Recorder:
         journal, now = self._journal, self._clock.now().timestamp()
         for _ in range(len(journal)):
             route, assignment, outcomes = journal.popleft()
+            if isinstance(outcomes, Paired):
+                self._fold_pair(route, assignment, outcomes)
+                continue
             group = self._group(route, assignment)
             if outcomes is None:
                 entries = group.booking.exposure(assignment.at)
@@ -212,6 +256,29 @@ class Recorder:
             else:
                 for reason in group.settle(assignment, outcomes, now=now):
                     self.exclude(route, reason)
+
+    def _fold_pair(self, route: str, assignment: Assignment, paired: Paired) -> None:
+        """Book each metric that both answers have, and how warm the candidate is."""
+        booking, subject = self.bookings[route], assignment.subject
+        other = assignment._replace(variant=self._plans[route].candidate)
+        control, candidate = self._group(route, assignment), self._group(route, other)
+        for metric, value in paired.control.items():
+            if metric not in paired.candidate:
+                continue
+            booked = booking.pair(
+                metric,
+                value,
+                paired.candidate[metric],
+                at=assignment.at,
+                thresholds=control.thresholds,
+            )
+            control.add(booked.control, subject)
+            candidate.add(booked.candidate, subject)
+            control.distribute(metric, value)
+        latency_s = paired.candidate.get(LATENCY)
+        if paired.warm_at is not None and latency_s is not None:
+            everybody = self._group(route, other._replace(cohorts=()))
+            everybody.add(booking.warm(latency_s, at=paired.warm_at), subject)
 
     def _group(self, route: str, assignment: Assignment) -> _Group:
         alike = (

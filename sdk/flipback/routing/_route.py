@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, cast
 
 from openfeature.evaluation_context import EvaluationContext
@@ -13,8 +14,11 @@ from flipback.errors import RouteError
 from flipback.plan import OnError, RolloutPlan
 from flipback.routing._context import current_context
 from flipback.routing._decide import Decider
-from flipback.routing._exchange import Exchange, Serving
+from flipback.routing._exchange import UNSEEN, Exchange, Serving
+from flipback.routing._faults import described
 from flipback.routing._parts import Parts
+from flipback.routing._shadow import Served, Shadow
+from flipback.routing._standing import Switch
 from flipback.telemetry import CallSpan
 
 
@@ -27,7 +31,7 @@ class Variant(Generic[P, R]):
     """A function that can serve a route.
 
     Attributes:
-        side_effects: It must not run again as somebody else, so no fallback.
+        side_effects: It must not run twice for one call: no fallback, no shadow.
     """
 
     name: str
@@ -61,8 +65,11 @@ class Decision:
         Each call counts one exposure: call it once per decision.
         Everything that is known of the call, errors and latency included, is
         then recorded by that receipt. It is empty where the secret cannot be
-        read; such a decision is not compared anyway.
+        read, and inside of a shadow answer, which counts nothing; such a decision
+        is not compared anyway.
         """
+        if UNSEEN.get():
+            return ""
         self._parts.expose(self.assignment)
         return self._parts.receipt(self.assignment, frozenset())
 
@@ -85,8 +92,11 @@ class Route(Generic[P, R]):
         variants: dict[str, Variant[..., Any]],
         *,
         expected: tuple[type[Exception], ...],
+        shadow: Shadow | None = None,
     ) -> None:
         self._parts = parts
+        self._shadow = shadow
+        self._switch = Switch(parts.plan.route) if shadow is None else shadow.switch
         self._decider = decider
         # The decider looks into the same dict; Any there: it reads names only.
         self._variants = cast("dict[str, Variant[P, R]]", variants)
@@ -112,7 +122,8 @@ class Route(Generic[P, R]):
             name: One of the flag's variants.
             version: Version of the model or prompt; a new one is compared anew.
                 Default: the version of the application's package, if it has one.
-            side_effects: Never call control after this variant raised.
+            side_effects: Never call control after this variant raised, and never
+                let it answer unseen.
 
         Raises:
             RouteError: The name is taken, the flag has no such variant, or the
@@ -137,11 +148,11 @@ class Route(Generic[P, R]):
         """Return who would serve this user, without a call and without an exposure."""
         return Decision(self._parts, self._decider.decide(user))
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the variant of the current context (`flipback.context(user)`)."""
         return self.call(current_context(), *args, **kwargs)
 
-    def call(self, user: EvaluationContext, *args: P.args, **kwargs: P.kwargs) -> R:
+    def call(self, user: EvaluationContext, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the variant of this user.
 
         Raises:
@@ -150,6 +161,7 @@ class Route(Generic[P, R]):
                 the plan says `on_error = "raise"`, it has side effects, or the
                 error is one of the route's `expected`.
         """
+        standing = self._switch.standing
         assignment = self._decider.decide(user)
         variant = self._variants.get(assignment.variant)
         if variant is None:
@@ -160,16 +172,37 @@ class Route(Generic[P, R]):
             )
         exchange = self._parts.begin(assignment)
         span = self._parts.span(assignment, user)
+        if exchange.unseen:
+            self._parts.guarded(span.unseen)
         try:
             return self._serve(variant, exchange, span, *args, **kwargs)
         finally:
             self._parts.finish(exchange, span)
+            if standing.shadow:
+                served = Served(standing, exchange, user, span.context)
+                self._let_answer(served, *args, **kwargs)
+
+    def _let_answer(self, served: Served, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Let the candidate answer unseen, some time, if this call is shadowed."""
+        try:
+            candidate = self._variants.get(self.plan.candidate)
+            shadow = self._shadow
+            if shadow is None or candidate is None or not shadow.wants(served):
+                return
+            if candidate.side_effects:
+                shadow.refuse(candidate.name)
+                return
+            answer = partial(candidate.function, *args, **kwargs)
+            shadow.enqueue(served, answer, expected=self._expected)
+        except Exception as error:  # noqa: BLE001 - control has answered, that stands
+            self._parts.faults.note(self.plan.route, "not shadowed", described(error))
 
     def _serve(
         self,
         variant: Variant[P, R],
         exchange: Exchange,
         span: CallSpan,
+        /,
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> R:
@@ -205,7 +238,7 @@ class Route(Generic[P, R]):
             and self.plan.control in self._variants
         )
 
-    def _fall_back(self, span: CallSpan, *args: P.args, **kwargs: P.kwargs) -> R:
+    def _fall_back(self, span: CallSpan, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Let control answer in its place; that is no exposure of control."""
         self._parts.guarded(span.fell_back)
         with Serving(None):

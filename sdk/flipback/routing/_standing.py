@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from flipback.assignment import Cohort, Reason
 from flipback.histogram import Threshold, Thresholds
+from flipback.rollout import Phase
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,9 +13,12 @@ class Standing:
 
     Attributes:
         override: Why control serves whatever the flag says, None where it may speak.
-        trip: Number of the last kill.
+        trip: Number of the last kill of everybody.
+        era: Which of the periods that releases divide an attempt into; evidence is
+            never pooled across one. `trip`, and the cohorts' trips that were released.
         attempt: Which run of the rollout this is.
         stage: The stage in force.
+        phase: What the rollout does, the latch considered.
         thresholds: Percentiles of control that are frozen for what is compared now.
         killed: Cohorts that control serves whatever the flag says.
         shadow: Share of control's calls that the candidate answers too, unseen.
@@ -22,8 +26,10 @@ class Standing:
 
     override: Reason | None = Reason.NOT_READY
     trip: int = 0
+    era: int = 0
     attempt: int = 1
     stage: int = 0
+    phase: Phase = Phase.IDLE
     thresholds: Thresholds = field(default_factory=dict[str, Threshold])
     killed: frozenset[Cohort] = frozenset()
     shadow: float = 0.0

@@ -11,7 +11,14 @@ from typing import NamedTuple
 from opentelemetry import context as otel
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from opentelemetry.trace import (
+    Link,
+    Span,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+)
 
 from flipback import semconv
 from flipback.assignment import Assignment
@@ -54,6 +61,11 @@ class CallSpan:
         """Return a span on which everything is a no-op."""
         return _NO_SPAN
 
+    @property
+    def context(self) -> SpanContext:
+        """Return what a link to this span needs, invalid where there is no span."""
+        return self._span.get_span_context()
+
     def failed(self, error: BaseException) -> None:
         """Name the error by its type; messages may hold what users wrote."""
         if self._span.is_recording():
@@ -68,6 +80,10 @@ class CallSpan:
     def fell_back(self) -> None:
         """Say that control answered in the candidate's place."""
         self._span.set_attribute(semconv.ROLE, semconv.ROLE_FALLBACK)
+
+    def unseen(self) -> None:
+        """Say that nobody sees this answer, as it is part of a shadow answer."""
+        self._span.set_attribute(semconv.ROLE, semconv.ROLE_SHADOW)
 
     def end(self) -> None:
         """End a span of ours; one that was only annotated belongs to others."""
@@ -105,6 +121,30 @@ class CallTracer:
                 return _NO_SPAN
             case Spans.CREATE:
                 return self._create(route, assignment, key)
+
+    def begin_unseen(
+        self, route: str, assignment: Assignment, key: str | None, call: SpanContext
+    ) -> CallSpan:
+        """Start a trace of its own for a shadow answer, linked to the call's span.
+
+        For a context that is thrown away: the call's span stays hidden in it. What the
+        candidate traces is then no part of the caller's trace, whatever the settings.
+        """
+        bare = trace.set_span_in_context(trace.INVALID_SPAN)
+        otel.attach(bare)
+        if self._spans is not Spans.CREATE or _no_sdk():
+            return _NO_SPAN
+        span = self._tracer.start_span(
+            f"{semconv.SPAN_CALL} {route}",
+            context=bare,
+            kind=SpanKind.INTERNAL,
+            attributes={
+                **self._attributes(route, assignment, key),
+                semconv.ROLE: semconv.ROLE_SHADOW,
+            },
+            links=[Link(call)] if call.is_valid else None,
+        )
+        return CallSpan(span, otel.attach(trace.set_span_in_context(span, bare)))
 
     def _create(self, route: str, assignment: Assignment, key: str | None) -> CallSpan:
         span = self._tracer.start_span(

@@ -7,6 +7,7 @@ from openfeature.provider.no_op_provider import NoOpProvider
 from openfeature.transaction_context import clear_transaction_context_propagator
 
 from benches import Bench, build_bench
+from shadows import ShadowBench
 
 
 @pytest.fixture
@@ -26,6 +27,26 @@ def build() -> Iterator[Callable[..., Bench]]:
 @pytest.fixture
 def bench(build: Callable[..., Bench]) -> Bench:
     return build()
+
+
+@pytest.fixture
+def stage(build: Callable[..., Bench]) -> Iterator[Callable[..., ShadowBench]]:
+    """Open shadow stages on benches of their own, and end their threads."""
+    opened: list[ShadowBench] = []
+
+    def open_stage(
+        share: float = 1.0,
+        queue: int = 64,
+        expected: tuple[type[Exception], ...] = (),
+        **knobs: object,
+    ) -> ShadowBench:
+        bench = build(expected=expected, **knobs)
+        opened.append(ShadowBench(bench, share=share, queue=queue, expected=expected))
+        return opened[-1]
+
+    yield open_stage
+    for shadows in opened:
+        shadows.workers.stop()
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from flipback.routing import Standing
 
 
 Build = Callable[..., Bench]
-KILLED = Standing(override=Reason.KILLED, trip=1)
-RELEASED = Standing(override=None, trip=1)
+KILLED = Standing(override=Reason.KILLED, era=1)
+RELEASED = Standing(override=None, era=1)
 
 
 def test_a_conversation_keeps_its_variant_while_the_split_moves(bench: Bench) -> None:
@@ -122,7 +122,7 @@ def test_the_standing_is_read_once_per_decision(bench: Bench) -> None:
     """Half of one and half of another standing would be an epoch that never was."""
     bench.switch.standing = FREE
     before = bench.route.decide(USER).assignment
-    bench.switch.standing = Standing(override=None, trip=2, attempt=2)
+    bench.switch.standing = Standing(override=None, era=2, attempt=2)
     after = bench.route.decide(USER).assignment
     assert (before.attempt, after.attempt) == (1, 2)
     assert before.epoch != after.epoch

@@ -45,7 +45,7 @@ def digest(standing: Standing = STANDING, flag: str = "7", **parts: object) -> s
     "other",
     [
         digest(Standing(override=None, attempt=2)),
-        digest(Standing(override=None, trip=1)),
+        digest(Standing(override=None, era=1)),
         digest(flag="8"),
         digest(provider="flags 2"),
         digest(versions=("c2", "n1")),

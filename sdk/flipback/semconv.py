@@ -1,4 +1,4 @@
-"""Names of spans, events and attributes, each with its source.
+"""Names of spans, events, metrics and attributes, each with its source.
 
 `feature_flag.*` and `error.type` are OpenTelemetry semantic conventions 1.44;
 `flipback.*` is our own. Nothing outside this file spells a name.
@@ -18,6 +18,7 @@ ROUTE = "flipback.route"
 ROLE = "flipback.variant.role"
 COHORT = "flipback.cohort"
 STAGE = "flipback.stage"
+PHASE = "flipback.phase"
 EPOCH = "flipback.epoch"
 ATTEMPT = "flipback.attempt"
 DECISION_ID = "flipback.decision.id"
@@ -32,6 +33,7 @@ VERDICT = "flipback.guardrail.verdict"
 
 SPAN_CALL = "flipback.call"
 ROLE_FALLBACK = "fallback"
+ROLE_SHADOW = "shadow"
 
 EVENT_EXPOSURE = "flipback.exposure"
 EVENT_OUTCOME = "flipback.outcome"
@@ -39,3 +41,8 @@ EVENT_VERDICT = "flipback.guardrail.verdict"
 EVENT_FREEZE = "flipback.freeze"
 EVENT_FLIP = "flipback.flip"
 EVENT_KILL = "flipback.kill"
+
+GAUGE_HELD = "flipback.latch.held"
+GAUGE_STAGE = "flipback.rollout.stage"
+GAUGE_WEIGHT = "flipback.rollout.weight"
+COUNTER_FAULTS = "flipback.faults"

@@ -10,8 +10,8 @@ from flipback.config._flags import (
     variant_named_by,
 )
 from flipback.config._load import Reading, load_settings, read_plan, read_settings
-from flipback.config._notes import Note, notes_on
 from flipback.config._settings import (
+    URGENT,
     ContextId,
     Events,
     GuardRun,
@@ -22,17 +22,19 @@ from flipback.config._settings import (
     ShadowSettings,
     Spans,
     TelemetrySettings,
+    is_web_address,
 )
+from flipback.config._unset import unset_variables
 
 
 __all__ = [
     "CONFIG_NAME",
     "ENVIRONMENT_KEY",
+    "URGENT",
     "ContextId",
     "Events",
     "GuardRun",
     "GuardSettings",
-    "Note",
     "NotifyOn",
     "NotifySettings",
     "Reading",
@@ -45,10 +47,11 @@ __all__ = [
     "find_config",
     "flag_ref",
     "flag_variant",
+    "is_web_address",
     "load_settings",
-    "notes_on",
     "read_plan",
     "read_settings",
     "split_giving",
+    "unset_variables",
     "variant_named_by",
 ]

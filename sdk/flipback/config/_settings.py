@@ -5,6 +5,7 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -35,6 +36,34 @@ def _positive(span: timedelta) -> timedelta:
 
 
 Period = Annotated[Duration, AfterValidator(_positive)]
+
+
+def is_web_address(text: str) -> bool:
+    """Return whether a POST can be sent there."""
+    try:
+        parts = urlsplit(text)
+        port_is_right = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    is_whole = text.isascii() and text.isprintable() and " " not in text
+    is_plain = is_whole and parts.username is None and port_is_right
+    return is_plain and parts.scheme in {"http", "https"} and bool(parts.hostname)
+
+
+def _web_address(text: str) -> str:
+    """Refuse what is no address without showing it: it may be a secret."""
+    if not is_web_address(text):
+        raise PlanRejected(
+            Problem(
+                problem="is no address of a web server",
+                remedy="write `https://host/path`, without user and password, or "
+                "name with `webhook_from` the variable that holds it",
+            )
+        )
+    return text
+
+
+WebAddress = Annotated[str, AfterValidator(_web_address)]
 
 
 class Spans(StrEnum):
@@ -132,7 +161,7 @@ class NotifySettings(Written):
         remind: How often a kill that is still held is told again.
     """
 
-    webhook: Annotated[str, Field(pattern=r"^https?://.+")] | None = None
+    webhook: WebAddress | None = None
     webhook_from: Name | None = None
     command: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
     on: Annotated[tuple[NotifyOn, ...], Field(min_length=1)] = URGENT

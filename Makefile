@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: demo test test-services test-wheel lint bench simulate docs lock clean
+.PHONY: demo test test-long test-services test-wheel lint bench simulate mutate docs lock clean
 
 $(BIN)/uv:
 	@test -n "$(PYTHON)" || { echo "flipback needs Python 3.11 or newer: make PYTHON=/path/to/python"; exit 1; }
@@ -25,7 +25,11 @@ demo: $(VENV)/.demo
 	$(BIN)/python examples/enterprise_cohort/run.py $(ARGS)
 
 test: $(VENV)/.dev lint
-	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m 'not long' $(ARGS)
+
+# Whole rollouts, drills and crashes: what takes seconds each.
+test-long: $(VENV)/.dev
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m long $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check --quiet
@@ -45,13 +49,21 @@ test-wheel: $(VENV)/.dev
 	$(PYTHON) -m venv $(VENV)-wheel
 	$(BIN)/uv pip install --quiet --python $(VENV)-wheel/bin/python --resolution lowest-direct --requirements pyproject.toml --extra examples --group tests
 	$(BIN)/uv pip install --quiet --python $(VENV)-wheel/bin/python --no-deps dist/*.whl
-	$(VENV)-wheel/bin/python -m pytest --numprocesses 2 --dist worksteal tests
+	$(VENV)-wheel/bin/python -m pytest --numprocesses 2 --dist worksteal -m 'not long' tests
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 simulate: $(VENV)/.dev
 	$(BIN)/python -m tests.simulations $(ARGS)
+
+# What a changed latch or state machine would have to get past.
+mutate: $(VENV)/.dev
+	rm -rf .mutants && mkdir -p .mutants/src .mutants/tests
+	cp -r sdk/flipback .mutants/src/
+	cp tests/mutation.toml .mutants/pyproject.toml
+	cp -r tests/plugins tests/conftest.py tests/sdk/test_latch*.py tests/sdk/test_rollout.py tests/sdk/test_steering*.py .mutants/tests/
+	cd .mutants && ../$(BIN)/mutmut run $(ARGS) && ../$(BIN)/mutmut results
 
 docs: $(VENV)/.dev
 	$(BIN)/sphinx-build -n -W --keep-going -b html docs docs/_build/html

@@ -5,13 +5,13 @@ come to the same sums.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from math import log
+from math import isfinite, log
 from typing import NamedTuple, Self
 
 from flipback.exposure import EXPOSURE, Entry
 from flipback.histogram import Threshold, Thresholds
 from flipback.plan import MetricKind, RolloutPlan
-from flipback.signals import Measure, Part, Signal
+from flipback.signals import WARM_UP, Measure, Part, Signal, warm_slice
 
 
 LATE = "outcome_late"
@@ -161,6 +161,20 @@ class Booking:
             of_candidate.append(Entry(both, piece, right, counts=False))
             of_candidate.append(Entry(between, piece, right - left, counts=False))
         return BookedPair(tuple(of_control), tuple(of_candidate))
+
+    def warm(self, latency_s: float, *, at: float) -> tuple[Entry, ...]:
+        """Return what a shadow answer adds to whether the candidate has warmed up.
+
+        To be booked for everybody, under the candidate; no guardrail looks at it.
+
+        Args:
+            latency_s: How long the candidate took; nothing is added unless it is a
+                number above 0.
+            at: When it answered, Unix seconds.
+        """
+        if not (latency_s > 0 and isfinite(latency_s)):
+            return ()
+        return (Entry(WARM_UP, warm_slice(at), log(latency_s), counts=False),)
 
 
 def signals_of(plan: RolloutPlan, metric: str) -> tuple[Signal, ...]:

@@ -9,7 +9,8 @@ Rules, as an order on (trip, released):
 
 Two copies of a latch (ledger, store, memory, another process) merge by taking
 the greater one, so copies may arrive late, twice or in any order. A release
-names its trip: releasing trip 3 cannot free trip 4, which is greater.
+names its trip: releasing trip 3 cannot free trip 4, which is greater. Two hosts
+that cannot see each other may both make trip 3; the later of the two words is kept.
 
 A kill of one cohort is a latch of its own, kept under the name of route and cohort.
 """
@@ -42,16 +43,17 @@ class Latch:
         return (self.trip, not self.held)
 
     def merge(self, other: Self) -> Self:
-        """Return the greater of two copies; of equals, this one."""
-        return other if other.order > self.order else self
+        """Return the greater of two copies, of equals the one that spoke later."""
+        return other if other._rank > self._rank else self
 
     def killed(self, *, reason: str, actor: str, intent: str, at: str) -> "Latch":
         """Return the latch after one more kill; the same intent again is no new trip.
 
         A latch that is held already gets a new trip too: the kill of a person
-        outlives the release of the automatic one before it.
+        outlives the release of the automatic one before it. Without an intent there
+        is nothing to recognise, and it is always a new kill.
         """
-        if self.intent == intent and self.trip:
+        if intent and self.trip and self.intent == intent:
             return self
         return Latch(
             route=self.route,
@@ -77,6 +79,11 @@ class Latch:
             at=at,
         )
 
+    @property
+    def _rank(self) -> tuple[int, bool, str, str, str, str]:
+        """Return a total order, so that copies agree on the words as well."""
+        return (*self.order, self.at, self.intent, self.actor, self.reason)
+
 
 def merge_all(route: str, copies: Iterable[Latch]) -> Latch:
     """Merge all copies of one route's latch; without any, it was never killed."""
@@ -100,5 +107,5 @@ def scoped(route: str, cohort: Cohort) -> str:
 
 def scope_of(name: str) -> Scope:
     """Return whom the latch of this name is about; routes have no bracket."""
-    route, bracket, cohort = name.partition("[")
-    return Scope(route, cohort.removesuffix("]") if bracket else EVERYBODY)
+    route, _, cohort = name.partition("[")
+    return Scope(route, cohort.removesuffix("]") or EVERYBODY)

@@ -152,6 +152,9 @@ class RolloutRecord:
         started: When the attempt began, Unix seconds.
         actor: Who moved it last.
         why: Why, for people.
+        renewals: How often a stage has begun since the attempt did.
+        renewed_at: When the last one was decided on, Unix seconds: what is seen of
+            its split comes after.
         plan: The plan that this attempt goes by, as JSON; empty before any attempt.
         version: The candidate's version, as the plan states it.
         tries: How many attempts this version has had, this one included.
@@ -170,6 +173,8 @@ class RolloutRecord:
     started: float = 0.0
     actor: str = ""
     why: str = ""
+    renewals: int = 0
+    renewed_at: float = 0.0
     plan: str = ""
     version: str = ""
     tries: int = 0
@@ -192,7 +197,7 @@ def refusal(phase: Phase, move: Move, by: By) -> str:
     rule = RULES[phase].get(move)
     if rule is None:
         legal = ", ".join(each for each, r in RULES[phase].items() if by in r.by)
-        return f"a rollout that is {phase} cannot {move}; it can: {legal}"
+        return f"a rollout that is {phase} cannot {move}; it can: {legal or 'nothing'}"
     if by not in rule.by:
         who = " or ".join(sorted(rule.by))
         return f"{move} is for: {who}; not for: {by}"
@@ -234,8 +239,11 @@ def moved(  # noqa: PLR0913 - each a part of a move
     if problem:
         raise MoveRefused(problem)
     stays = move is Move.PAUSE
+    renews = move in {Move.ADVANCE, Move.PROMOTE}
     return replace(
         record,
+        renewals=record.renewals + 1 if renews else record.renewals,
+        renewed_at=now if renews else record.renewed_at,
         revision=record.revision + 1,
         phase=to,
         resumes=phase if stays else None,

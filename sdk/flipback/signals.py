@@ -90,3 +90,22 @@ class Signal(NamedTuple):
 
     def _closes_at(self, piece: int) -> int:
         return (piece + 1) * self.step_s + self.matures_after_s
+
+
+WARM_UP = f"latency_s{SEPARATORS[0]}warm up"
+"""Cells of the logarithm of how long the candidate took for shadow answers."""
+
+WARM_SLICE_S = 60
+"""Length of their time slices, which are numbered by when the answer came."""
+
+_FLUSHED_WITHIN_S = 10
+
+
+def warm_slice(at: float) -> int:
+    """Return the slice of a shadow answer that came at this time, Unix seconds."""
+    return int(at // WARM_SLICE_S)
+
+
+def last_warm_slice(now: float) -> int:
+    """Return the last slice that is over, and all of which has been flushed."""
+    return warm_slice(now - _FLUSHED_WITHIN_S) - 1

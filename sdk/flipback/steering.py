@@ -17,6 +17,10 @@ from flipback.verdict import Action, Gate, Verdict
 
 ALL = 100.0
 EDITED = "the split was edited in the flag service"
+LATE = "not promoted within"
+
+_ROUNDING = 0.000501
+"""Percent by which a split may miss a weight: it is written in whole thousandths."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,26 +110,50 @@ def onward(plan: RolloutPlan, record: RolloutRecord, *, by: By, why: str) -> Nex
     )
 
 
+def stage_reached(plan: RolloutPlan, weight: float) -> int:
+    """Return the index of the last stage whose weight is reached.
+
+    Below the first weight that is the last shadow stage; without one, the first stage.
+    """
+    stages = list(enumerate(plan.stages))
+    reached = [
+        index
+        for index, stage in stages
+        if stage.weight is not None and weight_of(plan, index) <= weight + _ROUNDING
+    ]
+    shadows = [index for index, stage in stages if stage.shadow is not None]
+    return (reached or shadows or [0])[-1]
+
+
 def resumed(plan: RolloutPlan, record: RolloutRecord, weight: float | None) -> NextMove:
     """Return how a paused rollout goes on from the split that it finds.
 
     A person may have changed it: it goes on from the last stage whose weight is
-    reached, and in the stage that it was paused in where the split is the same.
+    reached, and in the stage that it was paused in where the split is the same. Who
+    has met the candidate is no longer in its shadow.
+
+    Args:
+        plan: The plan that it goes on by; may have other stages than before.
+        record: Where it was paused.
+        weight: Percent of subjects that the flag gives the candidate now, None where
+            that is not known: then nothing is taken to have changed.
     """
-    stage, to = record.stage, record.resumes or Phase.CANARY
-    changed = weight is not None and abs(weight - weight_of(plan, stage)) > 1e-9  # noqa: PLR2004 - rounding
-    if weight is not None and changed and to is not Phase.WATCH:
-        reached = [
-            index
-            for index, each in enumerate(plan.stages)
-            if each.weight is not None and weight_of(plan, index) <= weight
-        ]
-        shadows = [i for i, each in enumerate(plan.stages) if each.shadow is not None]
-        stage = (reached or shadows or [0])[-1]
-        to = Phase.SHADOW if plan.stages[stage].shadow is not None else Phase.CANARY
+    to = record.resumes or Phase.CANARY
+    stage = min(record.stage, len(plan.stages) - 1)
+    if weight is not None and not _is_as_left(plan, stage, to, weight):
+        stage = stage_reached(plan, weight)
+        unseen = plan.stages[stage].shadow is not None and weight <= _ROUNDING
+        to = Phase.SHADOW if unseen else Phase.CANARY
     return NextMove(
         move=Move.RESUME, by=By.PERSON, to=to, stage=stage, weight=None, why=""
     )
+
+
+def _is_as_left(plan: RolloutPlan, stage: int, phase: Phase, weight: float) -> bool:
+    """Return whether the split is still that of the stage, or of a promotion."""
+    if phase is Phase.WATCH:
+        return weight >= ALL - plan.holdback - _ROUNDING
+    return abs(weight - weight_of(plan, stage)) <= _ROUNDING
 
 
 def next_move(now: Situation) -> NextMove:
@@ -135,11 +163,11 @@ def next_move(now: Situation) -> NextMove:
     if why := _edited(now) or _loosened(now):
         return _pause(now, By.PLAN, why)
     match now.analysis.action:
-        case Action.FREEZE:
+        case Action.FREEZE | Action.ROLL_BACK:  # who proves harm rolls back at once
             return _stays(now)
         case Action.PAUSE:
             return _pause(now, By.EVALUATOR, _doubt(now))
-        case Action.HOLD | Action.ROLL_BACK:  # who proves harm rolls back at once
+        case Action.HOLD:
             return _in_time(now)
 
 
@@ -206,7 +234,8 @@ def _overdue(now: Situation, why: str) -> NextMove:
 
 
 def _edited(now: Situation) -> str:
-    if dict(now.split) == dict(now.record.split):
+    known = now.record.split
+    if not known or _shown(now.split) == _shown(known):
         return ""
     return f"{EDITED}: {_spelled(now.record.split)} became {_spelled(now.split)}"
 
@@ -223,14 +252,20 @@ def _doubt(now: Situation) -> str:
 
 def _late(now: Situation) -> str:
     deadline = now.plan.deadline
-    lasted = timedelta(seconds=now.now - now.record.started)
-    if deadline is None or lasted < deadline:
+    lasted = now.now - now.record.started
+    if deadline is None or lasted < deadline.total_seconds():
         return ""
-    return f"not promoted within {lasting(deadline)}, its deadline"
+    return f"{LATE} {lasting(deadline)}, its deadline"
+
+
+def _shown(split: Mapping[str, int]) -> Mapping[str, int]:
+    """Return a split without the variants that nobody gets."""
+    return {name: weight for name, weight in split.items() if weight}
 
 
 def _spelled(split: Mapping[str, int]) -> str:
-    shares = (f"{name} {weight / 1000:g} %" for name, weight in split.items())
+    total = sum(split.values()) / ALL
+    shares = (f"{name} {weight / total:g} %" for name, weight in _shown(split).items())
     return ", ".join(shares) or "no split"
 
 

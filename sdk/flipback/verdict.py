@@ -117,6 +117,7 @@ class Finding(Arms):
         log_threshold: What `peak_log_e` must reach for the harm to be attributed to
             this test: log(1 / (weight * alpha)); infinite without a share.
         margin: Relative harm that is tolerated, or None where a limit is guarded.
+        limit: That limit, of the candidate alone; None without one.
         engine: Name of the engine that weighed the evidence.
         note: Why nothing can be said, or empty.
         outlook: What would change the verdict, in a sentence.
@@ -132,6 +133,7 @@ class Finding(Arms):
     weight: float
     log_threshold: float = inf
     margin: float | None = None
+    limit: float | None = None
     engine: str
     note: str = ""
     outlook: str = ""
@@ -171,6 +173,7 @@ class GateFinding(Arms):
         verdict: PASS where harm beyond the margin is ruled out, FAIL where this
             guardrail is proven to be broken all the same, else INCONCLUSIVE.
         margin: The relative harm to rule out; None where a limit is guarded.
+        limit: That limit, of the candidate alone; None without one.
         log_e: Evidence against "worse than the margin", natural logarithm.
         log_threshold: What it must reach: log(1 / alpha), without any correction.
         needs: Candidate exposures that are still missing if the arms are truly
@@ -185,6 +188,7 @@ class GateFinding(Arms):
     cohort: Cohort
     verdict: Verdict
     margin: float | None
+    limit: float | None = None
     log_e: float
     log_threshold: float
     needs: int | None
@@ -198,8 +202,9 @@ class Gate:
     Attributes:
         weight: Percent of subjects in force, None where it is not known.
         next_weight: Percent that is asked for; 100 where the last stage is left.
-        verdict: PASS only with proof for each guardrail in each declared cohort, and
-            no other reason to wait.
+        verdict: PASS only with proof for each guardrail in each declared cohort but
+            those of which a person took the doubt, and no other reason to wait. A
+            stage that warms up needs a stable latency instead of that proof.
         findings: One per guardrail and cohort that can block, in the plan's order.
         waits: Other reasons to hold, a sentence each: window, exposures, frozen data,
             a hypothesis that is required and not shown.

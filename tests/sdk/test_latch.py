@@ -1,7 +1,9 @@
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import reduce
 from itertools import pairwise, permutations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,7 +57,11 @@ def test_the_intent_of_a_released_trip_trips_no_more() -> None:
 
 
 def test_a_kill_without_an_intent_is_always_a_new_one() -> None:
-    assert kill(NEVER, "").trip == 1
+    once = kill(NEVER, "")
+    assert once.trip == 1
+    assert kill(once, "").trip == 2
+    again = kill(release(once, 1), "")
+    assert (again.trip, again.held) == (2, True)
 
 
 def test_a_release_frees_exactly_its_trip() -> None:
@@ -69,7 +75,7 @@ def test_a_release_frees_exactly_its_trip() -> None:
         "fixed",
         "ada",
     )
-    assert freed.intent == "j"
+    assert (freed.intent, freed.at) == ("j", "later")
     assert release(freed, 2) is freed
 
 
@@ -91,13 +97,31 @@ def test_copies_merge_in_any_order_and_as_often_as_they_come(
 
 
 @given(LATCHES, LATCHES, LATCHES)
-def test_merging_is_associative_and_of_equals_keeps_its_own(
+def test_merging_is_associative_and_commutes_to_the_last_word(
     one: Latch, two: Latch, three: Latch
 ) -> None:
-    assert one.merge(two).merge(three).order == one.merge(two.merge(three)).order
-    assert one.merge(one) is one
-    if one.order == two.order:
-        assert one.merge(two) is one
+    assert one.merge(two).merge(three) == one.merge(two.merge(three))
+    assert one.merge(two) == two.merge(one)
+    assert one.merge(replace(one)) is one
+    assert one.merge(two) in (one, two)
+
+
+def test_of_two_kills_of_one_trip_the_later_is_told() -> None:
+    """Two hosts that could not see each other have both made trip 1."""
+    one = NEVER.killed(reason="slow", actor="ada", intent="i", at="2026-01-01T00:00:01")
+    two = NEVER.killed(reason="odd", actor="bob", intent="h", at="2026-01-01T00:00:02")
+    assert one.merge(two) is two
+    assert two.merge(one) is two
+    assert merge_all("r", [two, one]) is two
+    freed = release(one, 1)
+    assert two.merge(freed) is freed
+
+
+@pytest.mark.parametrize("word", ["at", "intent", "actor", "reason"])
+def test_copies_agree_on_every_word(word: str) -> None:
+    one, two = kill(NEVER), replace(kill(NEVER), **{word: "zz"})
+    assert one.merge(two) is two
+    assert two.merge(one) is two
 
 
 @given(STEPS)

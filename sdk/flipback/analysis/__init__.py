@@ -13,6 +13,8 @@ from flipback.analysis._gate_margin import (
 )
 from flipback.analysis._means import BURN_IN
 from flipback.analysis._peaks import PeakKey
+from flipback.analysis._renewal import Renewal
+from flipback.analysis._warm_up import WarmUp, warm_up
 from flipback.analysis._weighed import smallest_harm
 from flipback.analysis._weights import Test, tests_of
 
@@ -22,8 +24,10 @@ __all__ = [
     "BURN_IN",
     "Analysis",
     "PeakKey",
+    "Renewal",
     "Side",
     "Test",
+    "WarmUp",
     "analyze",
     "as_json",
     "describe",
@@ -35,4 +39,5 @@ __all__ = [
     "sides_of",
     "smallest_harm",
     "tests_of",
+    "warm_up",
 ]

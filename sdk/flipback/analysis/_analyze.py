@@ -9,7 +9,7 @@ by weighted Bonferroni on the running maxima, E >= 1 / (weight * alpha): whoever
 reaches that has taken G over its threshold alone.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf, log
 from types import MappingProxyType
@@ -23,10 +23,11 @@ from flipback.analysis._limits import weigh_event_limit, weigh_mean_limit
 from flipback.analysis._means import weigh_means
 from flipback.analysis._outlook import outlook_of
 from flipback.analysis._peaks import NO_PEAKS, OF_THE_SPLIT, PeakKey, known_peak
+from flipback.analysis._renewal import Renewal, renewed, since_renewal
 from flipback.analysis._split import Split, weigh_split
 from flipback.analysis._strata import Strata, sort
 from flipback.analysis._weighed import Engine, Weighed, margin_of
-from flipback.analysis._weights import Test, tests_of
+from flipback.analysis._weights import Test, tests_but
 from flipback.assignment import Cohort
 from flipback.exposure import Evidence
 from flipback.plan import OnFail, RolloutPlan
@@ -115,6 +116,8 @@ def analyze(
     peaks: Mapping[PeakKey, float] = NO_PEAKS,
     now: float = inf,
     shown: bool = True,
+    without: Collection[Cohort] = (),
+    renewal: Renewal | None = None,
 ) -> Analysis:
     """Weigh every guardrail in every cohort, and all of them together.
 
@@ -132,11 +135,24 @@ def analyze(
         now: Unix seconds; time slices that are not mature by then are left out.
         shown: Whether somebody will see the findings; else intervals, epochs and
             outlooks, which decide nothing and take a third of the time, are left out.
+        without: Cohorts that are served control by now, and so say nothing new. Their
+            tests find nothing, count nowhere, and ask for nothing; everybody cannot
+            be left out. The other tests keep their weights, so that G is at most what
+            it is with all of them, and alpha holds whenever a cohort is left out. What
+            the cohort saw before stays a part of everybody.
+        renewal: The stage that began last; what was seen since is weighed on its own
+            as well, so that harm which begins late is found. None where no attempt
+            was started.
     """
     strata = sort(plan, evidence, now)
-    judged = _judge_all(plan, strata, peaks, shown=shown)
+    tests = tests_but(plan, without)
+    newer = since_renewal(evidence, renewal)
+    recent = None if newer is None else sort(plan, newer, now)
+    course = _Course(strata, recent, renewal)
+    judged = _judge_all(plan, tests, course, peaks, shown=shown)
     split = weigh_split(plan, evidence, peak=known_peak(peaks, OF_THE_SPLIT))
-    return _concluded(plan, evidence, strata, judged, split)
+    kept = {key: peak for key, peak in peaks.items() if key.cohort in without}
+    return _concluded(plan, evidence, strata, judged, split, kept)
 
 
 def _concluded(
@@ -145,6 +161,7 @@ def _concluded(
     strata: Strata,
     judged: Sequence[_Judged],
     split: Split,
+    kept: Mapping[PeakKey, float],
 ) -> Analysis:
     hypothesis = weigh_hypothesis(plan, strata)
     rolling, pausing, warning = (
@@ -175,14 +192,23 @@ def _concluded(
         hypothesis=hypothesis,
         frozen=(split.frozen,) if split.frozen else (),
         faults=faults_of(plan, strata),
-        peaks=_peaks(judged, split),
+        peaks=_peaks(kept, judged, split),
         excluded=evidence.excluded,
     )
 
 
+class _Course(NamedTuple):
+    """The attempt as a whole, and what of it was seen since its last stage began."""
+
+    strata: Strata
+    recent: Strata | None
+    renewal: Renewal | None
+
+
 def _judge_all(
     plan: RolloutPlan,
-    strata: Strata,
+    tests: Sequence[Test],
+    course: _Course,
     peaks: Mapping[PeakKey, float],
     *,
     shown: bool,
@@ -190,17 +216,27 @@ def _judge_all(
     judged: list[_Judged] = []
     deffs_of_everybody: dict[tuple[int, Measure], float] = {}
     users: dict[Cohort, tuple[int, int]] = {}
-    for test in tests_of(plan):
+    for test in tests:
         if test.cohort not in users:
-            users[test.cohort] = strata.users(test.cohort)
+            users[test.cohort] = course.strata.users(test.cohort)
         whose = test.place, test.measure
         least_deff = deffs_of_everybody.get(whose, 1.0)
         weighed = _weigh(
-            test, strata, alpha=plan.alpha, least_deff=least_deff, shown=shown
+            test, course.strata, alpha=plan.alpha, least_deff=least_deff, shown=shown
         )
         if not test.cohort:
             deffs_of_everybody[whose] = weighed.deff
         threshold = _own_threshold(test.weight, plan.alpha)
+        recent = None
+        if course.recent is not None:
+            recent = _weigh(
+                test,
+                course.recent,
+                alpha=plan.alpha,
+                least_deff=least_deff,
+                shown=shown,
+            )
+        weighed = renewed(weighed, recent, course.renewal, log_threshold=threshold)
         peak = max(known_peak(peaks, PeakKey.of(test)), weighed.log_e)
         finding = _finding(
             test, weighed, users[test.cohort], peak=peak, threshold=threshold
@@ -255,6 +291,7 @@ def _finding(
         weight=test.weight,
         log_threshold=threshold,
         margin=None if limited else margin_of(test.guardrail),
+        limit=test.guardrail.limit,
         control_n=weighed.control_n,
         candidate_n=weighed.candidate_n,
         control_users=users[0],
@@ -297,11 +334,14 @@ def _breached_by_both(judged: Iterable[_Judged]) -> tuple[Finding, ...]:
     )
 
 
-def _peaks(judged: Iterable[_Judged], split: Split) -> Mapping[PeakKey, float]:
-    peaks = {PeakKey.of(each.test): each.finding.peak_log_e for each in judged}
+def _peaks(
+    kept: Mapping[PeakKey, float], judged: Iterable[_Judged], split: Split
+) -> Mapping[PeakKey, float]:
+    """Return the maxima up to this look; who was left out keeps the one it had."""
+    seen = {PeakKey.of(each.test): each.finding.peak_log_e for each in judged}
     if split.peak_log_e > -inf:
-        peaks[OF_THE_SPLIT] = split.peak_log_e
-    return MappingProxyType(peaks)
+        seen[OF_THE_SPLIT] = split.peak_log_e
+    return MappingProxyType({**kept, **seen})
 
 
 def _weight_of_evidence(finding: Finding) -> float:

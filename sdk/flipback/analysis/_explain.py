@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 
 from flipback.analysis._analyze import Analysis
+from flipback.analysis._renewal import SINCE
 from flipback.assignment import EVERYBODY, Cohort
 from flipback.signals import Measure
 from flipback.verdict import (
@@ -29,13 +30,14 @@ def describe(finding: Finding) -> str:
     """Return one finding in one sentence: metric, cohort, size and certainty."""
     effect = finding.relative_effect
     change = "" if effect is None else f" ({effect:+.1%})"
+    since = f" {SINCE}" if finding.note == SINCE else ""
     return (
         f"{finding.metric}{_MEASURES[finding.measure]} "
         f"{_spelled(finding.candidate_value)} against "
         f"{_spelled(finding.control_value)} of control{change} "
         f"for {_whom(finding.cohort)}, "
         f"from {finding.candidate_n} candidate and {finding.control_n} control "
-        f"observations, log E {finding.log_e:.2f}"
+        f"observations{since}, log E {finding.log_e:.2f}"
     )
 
 
@@ -90,6 +92,8 @@ def _of_finding(finding: Finding) -> Iterator[str]:
     yield f"{_title(finding)}: {_VERDICTS[finding.verdict]}"
     if finding.margin is not None:
         yield f"tolerance     {finding.margin:.3g} of control, relative"
+    if finding.limit is not None:
+        yield _limit(finding.limit)
     if finding.note:
         yield f"note          {finding.note}"
 
@@ -98,6 +102,8 @@ def _of_gate(finding: GateFinding) -> Iterator[str]:
     yield f"{_title(finding)}: {_GATE_VERDICTS[finding.verdict]}"
     if finding.margin is not None:
         yield f"to rule out   {finding.margin:.1%} of harm, relative"
+    if finding.limit is not None:
+        yield _limit(finding.limit)
     yield (
         f"evidence      log E {finding.log_e:.2f} of {finding.log_threshold:.2f} "
         "against harm beyond it"
@@ -159,6 +165,10 @@ _GATE_VERDICTS = {
 }
 
 
+def _limit(limit: float) -> str:
+    return f"limit         {limit:.4g}, for the candidate alone"
+
+
 def _title(finding: Finding | GateFinding) -> str:
     return f"{finding.metric}{_MEASURES[finding.measure]}, {_whom(finding.cohort)}"
 
@@ -195,6 +205,7 @@ def _promise(finding: Finding | GateFinding) -> Mapping[str, object]:
         "cohort": finding.cohort,
         "verdict": finding.verdict.value,
         "margin": _number(finding.margin),
+        "limit": _number(finding.limit),
         "note": finding.note,
     }
 

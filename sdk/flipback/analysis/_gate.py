@@ -6,7 +6,7 @@ by mistake takes an error of the very test that is most wrong, so nothing is cor
 for their number, and every test more can only make the gate stricter.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
 from math import ceil, inf, log
 from typing import NamedTuple
@@ -22,10 +22,11 @@ from flipback.analysis._gate_margin import (
 from flipback.analysis._gate_tests import Ruled, rule_out_side
 from flipback.analysis._gate_waits import Lack, lacking_subjects, waits_of
 from flipback.analysis._strata import Strata, sort
-from flipback.analysis._weights import Test, tests_of
+from flipback.analysis._warm_up import warm_up
+from flipback.analysis._weights import Test, tests_but
 from flipback.assignment import EVERYBODY, Cohort
 from flipback.exposure import Evidence
-from flipback.plan import OnFail, RolloutPlan, Undecided
+from flipback.plan import OnFail, RolloutPlan, Stage, Undecided, Until
 from flipback.stats import least
 from flipback.verdict import Finding, Gate, GateFinding, Verdict, combine
 
@@ -45,15 +46,18 @@ class _Needed(NamedTuple):
     note: str
 
 
-def gate(
+def gate(  # noqa: PLR0913 - where the rollout stands, and what people know of it
     plan: RolloutPlan,
     evidence: Evidence,
     *,
     weight: float | None,
     next_weight: float | None = None,
+    stage: Stage | None = None,
     elapsed: timedelta | None = None,
     now: float = inf,
     analysis: Analysis | None = None,
+    accepted: Collection[Cohort] = (),
+    without: Collection[Cohort] = (),
 ) -> Gate:
     """Say whether a stage may be left for the next weight, and what is missing.
 
@@ -64,46 +68,85 @@ def gate(
     Finding no harm is no proof, and a plan of which no guardrail can block proves
     nothing: both are INCONCLUSIVE, as is a cohort that nobody has met.
 
+    A stage that lasts until the latency is stable asks for no such proof. It is left
+    once `warm_up` is ready, no harm is proven, and nothing else waits.
+
     Args:
         plan: What was promised.
         evidence: Sums of the attempt.
         weight: Percent of subjects in force, 0 in a shadow stage. Where it is not
             known, the gate is that of the last stage to everybody.
         next_weight: Percent asked for; the next stage's if None.
+        stage: The stage in force. None finds it by the weight, which is wrong where
+            the holdback keeps the split below what the stage asks for.
         elapsed: How long the stage has lasted. None waits wherever a window is set.
         now: Unix seconds; see `analyze`.
         analysis: What `analyze` says of the same evidence; asked for if None.
+        accepted: Cohorts of which a person takes the doubt. They do not hold the gate
+            where it asks about them; where it does not, as where harm is proven, they
+            change nothing.
+        without: Cohorts that are served control by now; see `analyze`.
     """
-    opens = next_weight_after(plan, weight) if next_weight is None else next_weight
-    look = analyze(plan, evidence, now=now) if analysis is None else analysis
+    at = stage_at(plan, weight) if stage is None else stage
+    opens = next_weight
+    if opens is None:
+        opens = next_weight_after(plan, weight if stage is None else stage.weight or 0)
+    look = analysis or analyze(plan, evidence, now=now, without=without)
     strata = sort(plan, evidence, now)
+    told = (f for f in look.findings if not f.cohort or f.cohort not in without)
     findings = tuple(
         _finding(plan, test, finding, strata, opens)
-        for test, finding in zip(tests_of(plan), look.findings, strict=True)
+        for test, finding in zip(tests_but(plan, without), told, strict=True)
         if test.guardrail.on_fail is not OnFail.WARN
     )
-    stage = stage_at(plan, weight)
-    lacks = lacking_subjects(plan, stage, strata, findings)
-    waits = waits_of(stage, elapsed, look, lacks)
-    if not findings:
-        waits = ("no guardrail of this plan can block, so none could pass", *waits)
+    lacks = lacking_subjects(plan, at, strata, findings, without)
+    asks = tuple(_asks(plan, findings, lacks))
+    taken = set(asks).intersection(accepted)
+    waits = (
+        *_without_proof(plan, at, evidence, findings, now),
+        *waits_of(at, elapsed, look, [x for x in lacks if x.cohort not in taken]),
+    )
+    holding = () if _warms(at) else [f for f in findings if f.cohort not in taken]
     return Gate(
         weight=weight,
         next_weight=opens,
-        verdict=_verdict(look, findings, waits),
+        verdict=_verdict(look, findings, holding, waits),
         findings=findings,
         waits=waits,
-        asks=tuple(_asks(plan, findings, lacks)),
+        asks=asks,
     )
 
 
+def _warms(stage: Stage | None) -> bool:
+    return stage is not None and stage.until is Until.WARM
+
+
+def _without_proof(
+    plan: RolloutPlan,
+    stage: Stage | None,
+    evidence: Evidence,
+    findings: Sequence[GateFinding],
+    now: float,
+) -> Iterator[str]:
+    """Yield why a stage holds of which no guardrail holds the gate."""
+    if _warms(stage):
+        yield from filter(None, [warm_up(plan, evidence, now=now).note])
+    elif not findings:
+        yield "no guardrail of this plan can block, so none could pass"
+
+
 def _verdict(
-    look: Analysis, findings: Sequence[GateFinding], waits: Sequence[str]
+    look: Analysis,
+    findings: Sequence[GateFinding],
+    holding: Sequence[GateFinding],
+    waits: Sequence[str],
 ) -> Verdict:
-    said = combine([finding.verdict for finding in findings])
-    if look.verdict is Verdict.FAIL or said is Verdict.FAIL:
+    """Return the verdict; of all findings any fails, and some hold."""
+    seen = {finding.verdict for finding in findings}
+    if look.verdict is Verdict.FAIL or Verdict.FAIL in seen:
         return Verdict.FAIL
-    return Verdict.INCONCLUSIVE if waits else said
+    passes = all(finding.verdict is Verdict.PASS for finding in holding)
+    return Verdict.PASS if passes and not waits else Verdict.INCONCLUSIVE
 
 
 def _asks(
@@ -151,6 +194,7 @@ def _finding(
         cohort=test.cohort,
         verdict=verdict,
         margin=None if limited else side.margin,
+        limit=test.guardrail.limit,
         log_e=ruled.log_e,
         log_threshold=threshold,
         needs=needed.exposures,

@@ -1,6 +1,6 @@
 """What else holds a stage: time, subjects, data that cannot be trusted, a hope."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from typing_extensions import override
 from flipback.analysis._analyze import Analysis
 from flipback.analysis._strata import Strata
 from flipback.assignment import EVERYBODY, Cohort
-from flipback.plan import RolloutPlan, Stage, lasting
+from flipback.plan import RolloutPlan, Stage, Until, lasting
 from flipback.verdict import Action, GateFinding, Hoped
 
 
@@ -35,13 +35,17 @@ def lacking_subjects(
     stage: Stage | None,
     strata: Strata,
     findings: Sequence[GateFinding],
+    without: Collection[Cohort] = (),
 ) -> tuple[Lack, ...]:
     """Return everybody and the declared cohorts that a stage has too few of.
+
+    Cohorts that are left out, as they are served control, are not asked for.
 
     In a shadow stage nobody meets the candidate; calls that both arms answered count.
     """
     wanted = 0 if stage is None else stage.min_exposures
-    cohorts = (EVERYBODY, *plan.declared_cohorts) if wanted else ()
+    watched = [each for each in plan.declared_cohorts if each not in without]
+    cohorts = (EVERYBODY, *watched) if wanted else ()
     pairs = {each.cohort: each.pairs for each in sorted(findings, key=_by_pairs)}
     shadow = stage is not None and stage.shadow is not None
     seen = [
@@ -65,7 +69,7 @@ def waits_of(
         *_window(stage, elapsed),
         *map(str, lacks),
         *_people(look),
-        *_hope(look),
+        *([] if stage is not None and stage.until is Until.WARM else _hope(look)),
     )
 
 

@@ -7,13 +7,15 @@ from math import exp, inf, isfinite, isnan, log
 
 from flipback.analysis._weights import Test
 from flipback.assignment import EVERYBODY
-from flipback.plan import FailsOn, Guardrail
+from flipback.plan import (
+    SMALLEST_HARM,
+    SMALLEST_HARM_OF_A_COHORT,
+    FailsOn,
+    Guardrail,
+)
 from flipback.stats import Harm, either
 from flipback.verdict import Arms
 
-
-HARM_OF_EVERYBODY = 0.1
-HARM_OF_A_COHORT = 0.2
 
 _LARGEST_EXPONENT = 700.0
 _LARGEST_COUNT = 1e18
@@ -99,7 +101,8 @@ def smallest_harm(test: Test) -> float:
     """Return the smallest relative harm that a test is tuned to catch."""
     if test.guardrail.smallest_harm is not None:
         return test.guardrail.smallest_harm
-    return HARM_OF_EVERYBODY if test.cohort == EVERYBODY else HARM_OF_A_COHORT
+    everybody = test.cohort == EVERYBODY
+    return SMALLEST_HARM if everybody else SMALLEST_HARM_OF_A_COHORT
 
 
 def two_sided(alpha: float) -> float:

@@ -1,6 +1,6 @@
 """How alpha is shared out among the tests of a plan."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from flipback.assignment import EVERYBODY, Cohort
@@ -56,6 +56,18 @@ def tests_of(plan: RolloutPlan) -> tuple[Test, ...]:
         for test in planned
         for measures in [measures_of(plan, test.guardrail)]
         for measure in measures
+    )
+
+
+def tests_but(plan: RolloutPlan, without: Collection[Cohort]) -> tuple[Test, ...]:
+    """Return all tests but those of some cohorts; everybody is never left out.
+
+    The weights are those of the whole plan, so what is left sums to less than 1.
+    """
+    return tuple(
+        test
+        for test in tests_of(plan)
+        if test.cohort == EVERYBODY or test.cohort not in without
     )
 
 

@@ -1,5 +1,6 @@
 """Rollout plans: what product and SRE write and review."""
 
+from flipback.plan._looser import loosened
 from flipback.plan._metrics import (
     BUILT_IN_METRICS,
     ERROR,
@@ -8,6 +9,8 @@ from flipback.plan._metrics import (
     MetricKind,
 )
 from flipback.plan._parts import (
+    SMALLEST_HARM,
+    SMALLEST_HARM_OF_A_COHORT,
     FailsOn,
     GateRule,
     Guardrail,
@@ -41,6 +44,8 @@ __all__ = [
     "ERROR",
     "LATENCY",
     "MAX_COHORTS",
+    "SMALLEST_HARM",
+    "SMALLEST_HARM_OF_A_COHORT",
     "Count",
     "Duration",
     "FailsOn",
@@ -63,6 +68,7 @@ __all__ = [
     "Written",
     "did_you_mean",
     "lasting",
+    "loosened",
     "nearest",
     "parse_duration",
 ]

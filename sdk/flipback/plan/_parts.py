@@ -17,6 +17,12 @@ from flipback.plan._written import (
 )
 
 
+SMALLEST_HARM = 0.1
+"""The smallest relative harm to everybody that is worth catching, unless written."""
+
+SMALLEST_HARM_OF_A_COHORT = 0.2
+
+
 class FailsOn(StrEnum):
     """The direction that is harm; a change in either for what has no good side.
 

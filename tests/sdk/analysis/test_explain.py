@@ -4,7 +4,7 @@ from math import inf, isfinite, nan
 import pytest
 from tests.sdk.analysis._booked import Book, Traffic, plan_of, seeded
 
-from flipback.analysis import analyze, as_json, describe, explain
+from flipback.analysis import analyze, as_json, describe, explain, gate
 from flipback.verdict import (
     Finding,
     Gate,
@@ -187,3 +187,14 @@ def test_an_analysis_is_plain_data_from_top_to_bottom() -> None:
     assert json.loads(json.dumps(said, allow_nan=False)) == said
     assert said["action"] == "roll back"
     assert said["broken"] == [{"metric": "error", "measure": "value", "cohort": ""}]
+
+
+def test_a_limit_is_shown_where_it_is_guarded() -> None:
+    plan = plan_of({"metric": "cost", "fails_on": "increase", "limit": 12.5})
+    look = analyze(plan, Book().evidence)
+    found = gate(plan, Book().evidence, weight=5, analysis=look)
+    for finding in (look.findings[0], found.findings[0]):
+        assert "limit         12.5, for the candidate alone" in explain(finding)
+        assert "tolerance" not in explain(finding)
+        assert as_json(finding)["limit"] == 12.5
+    assert "limit" not in explain(scored(9.95))

@@ -161,3 +161,70 @@ def test_an_analysis_of_the_same_look_is_taken_as_it_is() -> None:
 
 def test_without_a_stage_that_is_reached_nothing_is_waited_for() -> None:
     assert gate(staged(window="24h"), NOTHING, weight=0).waits == ()
+
+
+ASKING = plan_of(
+    SCORE,
+    segments=["new", "rare"],
+    stages=[{"weight": 5, "min_exposures": 300}, {"weight": 100}],
+    undecided="ask",
+)
+
+
+def test_a_person_takes_the_doubt_about_a_cohort_that_the_gate_asks_about() -> None:
+    evidence = passing(ASKING, cohorts=("segment=new",), count=310)
+    taken = gate(ASKING, evidence, weight=5, accepted=("segment=rare",))
+    assert (taken.verdict, taken.waits) == (Verdict.PASS, ())
+    assert taken.asks == ("segment=rare",)
+    doubtful = [f for f in taken.findings if f.verdict is not Verdict.PASS]
+    assert {finding.cohort for finding in doubtful} == {"segment=rare"}
+
+
+@pytest.mark.parametrize("accepted", ["segment=new", "segment=no", ""])
+def test_accepting_anybody_else_changes_nothing(accepted: str) -> None:
+    evidence = passing(ASKING, cohorts=("segment=new",), count=310)
+    plain = gate(ASKING, evidence, weight=5)
+    assert gate(ASKING, evidence, weight=5, accepted=(accepted,)) == plain
+    assert plain.verdict is Verdict.INCONCLUSIVE
+
+
+def test_nobody_takes_a_doubt_that_the_plan_holds_for() -> None:
+    holding = ASKING.model_copy(update={"undecided": "hold"})
+    evidence = passing(holding, cohorts=("segment=new",), count=310)
+    found = gate(holding, evidence, weight=5, accepted=("segment=rare",))
+    assert found.verdict is Verdict.INCONCLUSIVE
+
+
+def test_proven_harm_in_a_cohort_is_no_doubt_to_be_taken() -> None:
+    errors = {"metric": "error", "fails_on": "increase", "tolerance": 1.0}
+    plan = plan_of(errors, segments=["new"], undecided="ask")
+    traffic = Traffic(plan)
+    for cohorts, rate in (((), 0.0), (("segment=new",), 0.5)):
+        count = 150 if rate else 20_000
+        traffic.calls("control", count, lambda: {"error": 0.0}, cohorts=cohorts)
+        traffic.calls(
+            "candidate",
+            count,
+            lambda rate=rate: {"error": traffic.hits(rate)},
+            cohorts=cohorts,
+        )
+    found = gate(plan, traffic.evidence, weight=5, accepted=("segment=new",))
+    assert (found.verdict, found.asks) == (Verdict.FAIL, ())
+
+
+def test_the_stage_that_is_named_is_in_force_though_the_holdback_hides_it() -> None:
+    """The last stage asks for all, and the split stops short of it by the holdback."""
+    plan = plan_of(SCORE, stages=[{"weight": 50}, {"weight": 100, "window": "24h"}])
+    evidence = passing(plan)
+    assert gate(plan, evidence, weight=95).waits == ()
+    named = gate(plan, evidence, weight=95, stage=plan.stages[1])
+    assert named.next_weight == 100
+    assert "lasts 1d at least" in named.waits[0]
+
+
+def test_the_weight_that_follows_is_that_of_the_stage_that_is_named() -> None:
+    plan = plan_of(SCORE, stages=[{"weight": 5}, {"weight": 25}, {"weight": 50}])
+    by_hand = gate(plan, NOTHING, weight=30, stage=plan.stages[0])
+    assert by_hand.next_weight == 25
+    shadow = plan_of(SCORE, stages=[{"shadow": 1.0}, {"weight": 5}])
+    assert gate(shadow, NOTHING, weight=None, stage=shadow.stages[0]).next_weight == 5

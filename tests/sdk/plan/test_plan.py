@@ -10,9 +10,11 @@ from flipback.plan import (
     Duration,
     FailsOn,
     Guardrail,
+    OnDeadline,
     PlanRejected,
     RolloutPlan,
     Stage,
+    Until,
     Written,
     parse_duration,
 )
@@ -314,8 +316,48 @@ def test_the_gate_is_told_in_words_that_it_knows(key: str, value: object) -> Non
 
 
 @pytest.mark.parametrize(
-    "key", ["deadline", "on_deadline", "holdback", "watch", "rule"]
+    ("key", "value"),
+    [
+        ("holdback", -1),
+        ("holdback", 51),
+        ("watch", "7"),
+        ("deadline", 30),
+        ("on_deadline", "promote"),
+        ("max_attempts", 0),
+        ("max_attempts", 2.0),
+        ("cool_down", "soon"),
+        ("rule", ""),
+        ("stages", [{"shadow": 0.5, "until": "warm"}]),
+    ],
 )
-def test_a_key_that_nothing_reads_is_a_mistake(key: str) -> None:
-    with pytest.raises(ValidationError, match="Extra inputs"):
-        RolloutPlan.model_validate(table(**{key: "1d"}))
+def test_what_a_rollout_may_do_is_told_in_words_that_it_knows(
+    key: str, value: object
+) -> None:
+    assert key in refusal(table(**{key: value}))
+
+
+def test_a_rollout_is_held_back_watched_and_tried_again_unless_told_otherwise() -> None:
+    plan = RolloutPlan.model_validate(table())
+    assert (plan.holdback, plan.watch) == (5, timedelta(days=7))
+    assert (plan.deadline, plan.on_deadline) == (None, OnDeadline.PAUSE)
+    assert (plan.max_attempts, plan.cool_down) == (3, timedelta(minutes=10))
+    assert plan.rule is None
+
+
+def test_without_a_holdback_there_must_be_a_limit_to_compare_with() -> None:
+    assert "no control is left to compare with" in refusal(table(holdback=0))
+    slo = guardrail(tolerance=None, limit=0.1)
+    both = table(holdback=0, guardrails=[guardrail(), slo])
+    assert RolloutPlan.model_validate(both, context=GATED).holdback == 0
+
+
+def test_a_route_with_a_bracket_would_look_like_one_of_its_cohorts() -> None:
+    assert "by which a cohort of a route is named" in refusal(table(route="a[b=c]"))
+
+
+def test_only_a_shadow_stage_waits_for_a_stable_latency() -> None:
+    warm = {"shadow": 0.5, "until": "stable latency"}
+    plan = RolloutPlan.model_validate(table(stages=[warm, {"weight": 100}]))
+    assert [stage.until for stage in plan.stages] == [Until.WARM, Until.PROOF]
+    told = refusal(table(stages=[{"weight": 5, "until": "stable latency"}]))
+    assert "only a shadow stage can wait for a stable latency" in told

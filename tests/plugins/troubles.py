@@ -141,11 +141,18 @@ class TroubledWriter(FlagFileWriter):
         self.kills = 0
 
     @override
-    def kill(self, ref: FlagRef, *, control: str, intent: Intent) -> FlagChange:
+    def kill(
+        self,
+        ref: FlagRef,
+        *,
+        control: str,
+        intent: Intent,
+        cohort: str | None = None,
+    ) -> FlagChange:
         self.kills += 1
         if self.trouble is not None:
             raise self.trouble
-        return super().kill(ref, control=control, intent=intent)
+        return super().kill(ref, control=control, intent=intent, cohort=cohort)
 
 
 def refusal(kind: FlagProblem) -> FlagWriteError:
@@ -163,10 +170,11 @@ class Control:
         ledger: Ledger | None = None,
         store: Store | None = None,
         trouble: Exception | None = None,
+        writer: TroubledWriter | None = None,
     ) -> None:
         self.project = project
         self.settings: Settings = load_settings(project.config)
-        self.writer = TroubledWriter(project.flags, trouble)
+        self.writer = writer or TroubledWriter(project.flags, trouble)
         ground = lay_ground(self.settings, self.writer, clock or SystemClock())
         self.ground: Ground = replace(
             ground, ledger=ledger or ground.ledger, store=store or ground.store

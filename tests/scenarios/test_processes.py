@@ -12,6 +12,7 @@ OWN_THREADS = [
     "flipback-evidence",
     "flipback-flagfile",
     "flipback-heart",
+    "flipback-notices",
     "flipback-pulse",
 ]
 

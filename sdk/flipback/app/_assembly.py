@@ -3,22 +3,35 @@
 import os
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flipback.app._binding import Binding
+from flipback.app._drill import with_drill
 from flipback.app._open import open_flags, open_store
-from flipback.config import Settings
+from flipback.config import GuardRun, Settings
 from flipback.control import (
+    Controller,
     Flusher,
     ForcedControl,
     Ground,
     GuardrailEvaluator,
     KillSwitch,
+    Mirror,
+    Notifier,
     Shares,
+    ledger_name,
 )
 from flipback.errors import StoreError
 from flipback.ports import Clock, EvidenceStore, FlagService, FlagWriter
-from flipback.routing import EpochBook, Faults, InFlight, Keyring, Recorder
+from flipback.routing import (
+    EpochBook,
+    Faults,
+    InFlight,
+    Keyring,
+    Recorder,
+    Workers,
+    shadow_workers,
+)
 from flipback.stores import FileLedger
 from flipback.telemetry import CallTracer, EventLog
 
@@ -71,10 +84,14 @@ class Assembly:
     in_flight: InFlight
     flusher: Flusher
     guard: GuardrailEvaluator
+    controller: Controller
+    notifier: Notifier
+    mirror: Mirror
     epochs: dict[str, EpochBook]
     secret: Secret
     keyring: Keyring
     tracer: CallTracer
+    shadows: Workers
     binding: Binding
 
     def after_fork(self, writer: str) -> None:
@@ -82,6 +99,9 @@ class Assembly:
         self.recorder.after_fork(writer)
         self.flusher.after_fork()
         self.killswitch.after_fork()
+        self.shadows.after_fork()
+        self.controller.after_fork(writer)
+        self.notifier.after_fork()
         self.ground.faults.after_fork()
 
 
@@ -98,6 +118,25 @@ def lay_ground(settings: Settings, writer: FlagWriter | None, clock: Clock) -> G
     )
 
 
+def notifier_of(settings: Settings, ground: Ground, *, delivers: bool) -> Notifier:
+    """Return what brings notices to the ways that the settings name."""
+    return Notifier(
+        settings.notify,
+        environ=os.environ,
+        outbox=ground.store,
+        leases=ground.store,
+        faults=ground.faults,
+        clock=ground.clock,
+        delivers=delivers,
+    )
+
+
+def mirror_of(settings: Settings, ground: Ground) -> Mirror:
+    """Return what copies this host's ledger to the store."""
+    name = ledger_name(settings.ledger)
+    return Mirror(ground.ledger, ground.store, name, ground.faults)
+
+
 def forced(settings: Settings) -> ForcedControl:
     """Return the break-glass of these settings."""
     return ForcedControl(os.environ, settings.force_control_file)
@@ -108,14 +147,18 @@ def assemble(
 ) -> Assembly:
     """Build a router's parts; nothing is started and nothing is bound."""
     flags = open_flags(settings)
-    ground = lay_ground(settings, flags.writer, clock)
-    killswitch = KillSwitch(ground, forced(settings))
+    elsewhere = settings.guard.run is GuardRun.ELSEWHERE
+    ground = lay_ground(settings, None if elsewhere else flags.writer, clock)
+    notifier = notifier_of(settings, ground, delivers=not elsewhere)
+    ground = replace(ground, tell=notifier.tell)
+    killswitch = KillSwitch(with_drill(ground, settings), forced(settings))
     name = secrets.token_hex(8)
     secret = Secret(os.environ.get(SECRET_VARIABLE, ""), ground.store)
     recorder = Recorder(writer=name, plans=ground.plans, due=due, clock=clock)
     epochs: dict[str, EpochBook] = {}
     shares = Shares(ground.plans, flags.writer, ground.faults)
     flusher = Flusher(recorder, ground.store, ground.faults, shares)
+    dry_run = settings.guard.dry_run
     return Assembly(
         settings=settings,
         flags=flags,
@@ -124,10 +167,19 @@ def assemble(
         recorder=recorder,
         in_flight=InFlight(),
         flusher=flusher,
-        guard=GuardrailEvaluator(ground, killswitch, flusher, epochs),
+        guard=GuardrailEvaluator(ground, killswitch, flusher, epochs, dry_run=dry_run),
+        controller=Controller(ground, killswitch, holder=name, dry_run=dry_run),
+        notifier=notifier,
+        mirror=mirror_of(settings, ground),
         epochs=epochs,
         secret=secret,
         keyring=Keyring(secret.get, clock),
         tracer=CallTracer(settings.telemetry),
+        shadows=shadow_workers(
+            killswitch.switches.values(),
+            ground.faults,
+            threads=settings.shadow.workers,
+            queue=settings.shadow.queue,
+        ),
         binding=Binding(f"flipback-{name}", flags.provider),
     )

@@ -1,52 +1,54 @@
 """What a person at a terminal can see and do, with or without a running application."""
 
 import logging
-import os
 import secrets
-import socket
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Self
 
-from flipback.analysis import Analysis, analyze, gate
-from flipback.app._assembly import forced, lay_ground
+from flipback.app._assembly import forced, lay_ground, mirror_of, notifier_of
 from flipback.app._binding import bounded
+from flipback.app._desk import Desk
 from flipback.app._open import open_flags
-from flipback.app._reports import Kill, Release, RouteStatus, acknowledged
-from flipback.assignment import EVERYBODY
-from flipback.booking import signals_of
-from flipback.config import Settings, candidate_weight, flag_ref
-from flipback.control import FORCED_IN_VAIN, Ground, KillReport, KillSwitch, SystemClock
-from flipback.errors import FlagWriteError, StoreError
-from flipback.exposure import EXPOSURE, Evidence
-from flipback.latch import Latch, merge_all
-from flipback.plan import BUILT_IN_METRICS, RolloutPlan
-from flipback.ports import (
-    Clock,
-    FlagState,
-    FlagWriter,
-    Intent,
-    ProcessRecord,
+from flipback.app._report import report_on
+from flipback.app._reports import (
+    Kill,
+    Moved,
+    Release,
+    Restored,
+    RouteStatus,
+    acknowledged,
 )
-from flipback.verdict import Gate
+from flipback.app._status import StatusReader
+from flipback.assignment import EVERYBODY, Cohort
+from flipback.config import Settings, flag_ref
+from flipback.control import Ground, KillReport, KillSwitch, SystemClock
+from flipback.errors import FlagWriteError, StoreError
+from flipback.latch import Latch, scope_of, scoped
+from flipback.ports import Clock, FlagState, FlagWriter, Intent, ProcessRecord
+from flipback.report import ReportData
 
 
-ALIVE_S = 5.0
 _POLL_S = 0.02
 _LEDGER_PATIENCE_S = 1.0  # nobody's calls wait here, and durable is what counts
 _AT_ONCE = 32
-_TELLING = 100  # exposures; before, an outcome may just not be there yet
 
 
 class Operator:
-    """Reads and kills through ledger, store and flag service; waits for each."""
+    """Reads, kills and moves through ledger, store and flag service; waits for each."""
 
     def __init__(self, settings: Settings, ground: Ground) -> None:
+        self._notifier = notifier_of(settings, ground, delivers=True)
+        self._mirror = mirror_of(settings, ground)
+        ground = replace(ground, tell=self._notifier.tell)
         self._ground = ground
         self._killswitch = KillSwitch(
             ground, forced(settings), ledger_patience_s=_LEDGER_PATIENCE_S
         )
+        self._reader = StatusReader(ground, self._killswitch)
+        self._desk = Desk(ground, self._killswitch)
 
     @classmethod
     def open(cls, settings: Settings, *, clock: Clock | None = None) -> Self:
@@ -55,17 +57,92 @@ class Operator:
         return cls(settings, lay_ground(settings, writer, clock or SystemClock()))
 
     def close(self) -> None:
-        """Release the store."""
+        """Tell people what was done, copy the ledger, and release the store."""
         self._killswitch.stop()
+        self._mirror.copy()
+        self._notifier.stop()
         self._ground.store.close()
 
     def status(self) -> Sequence[RouteStatus]:
         """Return how every route stands."""
         self._killswitch.refresh()
-        return [self._status(plan) for plan in self._ground.plans.values()]
+        return [self._reader.status(plan) for plan in self._ground.plans.values()]
+
+    def report(self, route: str, *, attempt: int | None = None) -> ReportData:
+        """Return what a report tells of an attempt, the latest if none is named.
+
+        Raises:
+            RouteError: No plan is about the route, or it has had no such attempt.
+        """
+        self._killswitch.refresh()
+        return report_on(self._ground, self._killswitch, route, attempt)
+
+    def start(self, route: str, *, actor: str, reason: str = "") -> Moved:
+        """Begin a new attempt at the plan's first stage.
+
+        Refused while a kill is held, and without a reason in cool-down and quarantine.
+
+        Raises:
+            RouteError: No plan is about the route. Likewise for all moves.
+            StoreError: The store cannot be used; nothing was moved. Likewise.
+            LedgerError: The ledger cannot be read, so a kill may be in it. Likewise.
+            FlagWriteError: The flag cannot be read; nothing was moved. Likewise.
+        """
+        return self._desk.start(route, actor=actor, reason=reason)
+
+    def promote(
+        self,
+        route: str,
+        *,
+        actor: str,
+        accept: Collection[Cohort] = (),
+        reason: str = "",
+    ) -> Moved:
+        """Leave the stage in force for the next one, or promote from the last.
+
+        Args:
+            route: The route.
+            actor: Who.
+            accept: Undecided cohorts whose risk is taken, where the gate asks.
+            reason: Why the step is taken though something is undecided.
+        """
+        return self._desk.promote(route, actor=actor, accept=accept, reason=reason)
+
+    def pause(self, route: str, *, actor: str, reason: str) -> Moved:
+        """Keep the split as it is until somebody resumes; the guard goes on."""
+        return self._desk.pause(route, actor=actor, reason=reason)
+
+    def resume(
+        self, route: str, *, actor: str, accept_plan: bool = False, reason: str = ""
+    ) -> Moved:
+        """Go on from the split as it is now.
+
+        Args:
+            route: The route.
+            actor: Who.
+            accept_plan: Go by the plan in the files though it promises less.
+            reason: Why.
+        """
+        return self._desk.resume(
+            route, actor=actor, accept_plan=accept_plan, reason=reason
+        )
+
+    def finish(self, route: str, *, actor: str, reason: str = "") -> Moved:
+        """Give the candidate to everybody; before the watch is over with a reason."""
+        return self._desk.finish(route, actor=actor, reason=reason)
+
+    def restore(self, route: str, *, actor: str, reason: str) -> Restored:
+        """Put the rules back that a kill took away, with nobody on the candidate."""
+        return self._desk.restore(route, actor=actor, reason=reason)
 
     def kill(
-        self, routes: Iterable[str], *, reason: str, actor: str, wait_s: float
+        self,
+        routes: Iterable[str],
+        *,
+        reason: str,
+        actor: str,
+        wait_s: float,
+        cohort: Cohort = EVERYBODY,
     ) -> Sequence[Kill]:
         """Kill routes side by side, and then wait for acknowledgements.
 
@@ -74,13 +151,14 @@ class Operator:
             reason: Why, for the ledger.
             actor: Who.
             wait_s: Seconds to wait for running processes to obey.
+            cohort: Whom alone to serve control, everybody if not said.
         """
         # A store that hangs must not hold up a kill; the ledger was read before it.
         bounded(self._killswitch.refresh)
 
         def kill(route: str) -> KillReport:
             intent = Intent(id=secrets.token_hex(8), actor=actor, reason=reason)
-            return self._killswitch.kill(route, intent=intent)
+            return self._killswitch.kill(scoped(route, cohort), intent=intent)
 
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             reports = list(pool.map(kill, routes))
@@ -92,7 +170,7 @@ class Operator:
         Raises:
             LedgerError: The release cannot be made durable, so it is not made.
         """
-        latch = self._latch(route)
+        latch = self._ground.known_latch(route)
         if not latch.held:
             return Release(latch=latch, refused=f"{route} is not held by any kill")
         if latch.trip != trip:
@@ -102,90 +180,21 @@ class Operator:
         released = latch.released(trip, reason=reason, actor=actor, at=at)
         self._ground.ledger.release(released)
         stored = self._store(released)
-        now = self._latch(route)
+        now = self._ground.known_latch(route)
         if now.held:
             refused = f"{route} was killed meanwhile: trip {now.trip} holds it"
             return Release(latch=now, refused=refused, stored=stored)
         return Release(latch=released, stored=stored, flag=self._offered(route))
 
-    def _status(self, plan: RolloutPlan) -> RouteStatus:
-        standing = self._killswitch.switches[plan.route].standing
-        latch = self._killswitch.latch(plan.route)
-        problems = self._faults(plan.route)
-        flag = evidence = processes = None
-        try:
-            flag = self._flag(plan)
-        except FlagWriteError as error:
-            problems.append(f"flag service: {error}")
-        try:
-            processes = self._running(plan.route)
-            # A held trip has no evidence of its own; what led to it explains it.
-            explains = standing.trip - 1 if latch.held else standing.trip
-            evidence = self._ground.store.evidence(
-                plan.route, attempt=standing.attempt, trip=explains
-            )
-        except StoreError as error:
-            if not any(str(error) in problem for problem in problems):
-                problems.append(f"store: {error}")
-        exposures = 0 if evidence is None else _observed(plan, evidence, EXPOSURE)
-        analysis = None if evidence is None else self._analysis(plan, evidence)
-        return RouteStatus(
-            plan=plan,
-            latch=latch,
-            override=standing.override,
-            flag=flag,
-            analysis=analysis,
-            processes=processes,
-            problems=tuple(dict.fromkeys(problems)),
-            unobserved=() if evidence is None else _unobserved(plan, evidence),
-            exposures=exposures,
-            gate=None
-            if evidence is None or latch.held
-            else self._gate(plan, flag, evidence, analysis),
-        )
-
-    def _gate(
-        self,
-        plan: RolloutPlan,
-        flag: FlagState | None,
-        evidence: Evidence,
-        analysis: Analysis | None,
-    ) -> Gate | None:
-        weight = None if flag is None else candidate_weight(plan, flag)
-        if weight is None:
-            return None
-        now = self._ground.clock.now().timestamp()
-        return gate(plan, evidence, weight=weight, now=now, analysis=analysis)
-
-    def _analysis(self, plan: RolloutPlan, evidence: Evidence) -> Analysis:
-        return analyze(plan, evidence, now=self._ground.clock.now().timestamp())
-
-    def _faults(self, route: str) -> list[str]:
-        return [
-            detail
-            for (where, kind), detail in self._ground.faults.details().items()
-            if where in {"*", route} and not kind.endswith(FORCED_IN_VAIN)
-        ]
-
     def _offered(self, route: str) -> FlagState | None:
-        plan = self._ground.plans.get(route)
+        plan = self._ground.plans.get(scope_of(route).route)
+        writer = self._ground.writer
+        if plan is None or writer is None:
+            return None
         try:
-            return None if plan is None else self._flag(plan)
+            return writer.read(flag_ref(plan))
         except FlagWriteError:
             return None
-
-    def _flag(self, plan: RolloutPlan) -> FlagState | None:
-        writer = self._ground.writer
-        return None if writer is None else writer.read(flag_ref(plan))
-
-    def _latch(self, route: str) -> Latch:
-        """Return the greatest copy; raises where neither history can be read."""
-        copies = [self._ground.ledger.latches().get(route)]
-        try:
-            copies.append(self._ground.store.latches().get(route))
-        except StoreError as error:
-            self._ground.faults.note(route, "store unreadable", error)
-        return merge_all(route, filter(None, copies))
 
     def _store(self, latch: Latch) -> bool:
         try:
@@ -194,14 +203,6 @@ class Operator:
             self._ground.faults.note(latch.route, "release not in the store", error)
             return False
         return True
-
-    def _running(self, route: str) -> tuple[ProcessRecord, ...]:
-        since = self._ground.clock.now().timestamp() - ALIVE_S
-        return tuple(
-            process
-            for process in self._ground.store.processes(since=since)
-            if route in process.trips and _is_alive(process)
-        )
 
     def _acknowledged(
         self, reports: Sequence[KillReport], wait_s: float
@@ -218,7 +219,7 @@ class Operator:
 
     def _counted(self, report: KillReport) -> Kill:
         try:
-            running = self._running(report.latch.route)
+            running = self._reader.running(scope_of(report.latch.route).route)
         except StoreError:
             return _kill(report, None)
         return _kill(report, running)
@@ -239,47 +240,6 @@ def _kill(report: KillReport, running: Sequence[ProcessRecord] | None) -> Kill:
 
 def _waits(kill: Kill) -> bool:
     return kill.acknowledged < kill.processes
-
-
-def _unobserved(plan: RolloutPlan, evidence: Evidence) -> tuple[str, ...]:
-    """Return metrics that the application was to record and never has."""
-    if _observed(plan, evidence, EXPOSURE) < _TELLING:
-        return ()
-    judged = [guardrail.metric for guardrail in plan.guardrails]
-    recorded = [name for m in judged for name in plan.metric(m).components or (m,)]
-    return tuple(
-        metric
-        for metric in dict.fromkeys(recorded)
-        if metric not in BUILT_IN_METRICS and not _is_observed(plan, evidence, metric)
-    )
-
-
-def _is_observed(plan: RolloutPlan, evidence: Evidence, metric: str) -> bool:
-    signals = [signal for judged in plan.judged for signal in signals_of(plan, judged)]
-    names = {signal.name for signal in signals if signal.metric == metric}
-    return any(_observed(plan, evidence, name) for name in names)
-
-
-def _observed(plan: RolloutPlan, evidence: Evidence, metric: str) -> int:
-    """Return how many observations of the candidate there are."""
-    return sum(
-        cell.total_n
-        for key, cell in evidence.cells.items()
-        if (key.metric, key.cohort, key.variant) == (metric, EVERYBODY, plan.candidate)
-    )
-
-
-def _is_alive(process: ProcessRecord) -> bool:
-    """Return whether a process of this host still runs; of another host, assume so."""
-    if process.host != socket.gethostname():
-        return True
-    try:
-        os.kill(process.pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _writer(settings: Settings) -> FlagWriter | None:

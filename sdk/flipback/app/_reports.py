@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from flipback.analysis import Analysis
 from flipback.assignment import Reason
@@ -50,6 +51,11 @@ class RouteStatus:
     unobserved: tuple[str, ...] = ()
     exposures: int = 0
     gate: Gate | None = None
+    record: RolloutRecord | None = None
+    phase: Phase = Phase.IDLE
+    killed_cohorts: tuple[Latch, ...] = ()
+    loosened: tuple[str, ...] = ()
+    stage_lasts: timedelta | None = None
 
     @property
     def acknowledged(self) -> int:
@@ -110,6 +116,8 @@ class Moved:
         gate: What the gate says, where the move depends on it.
         flag: What the flag service offers now, None if it cannot be read.
         recorded: The ledger has it; else it is in the store only.
+        pending: Why the flag service has not taken the split yet, empty where it has;
+            it is tried again by whoever guards the route.
     """
 
     record: RolloutRecord
@@ -120,6 +128,7 @@ class Moved:
     gate: Gate | None = None
     flag: FlagState | None = None
     recorded: bool = True
+    pending: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

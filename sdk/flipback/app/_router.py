@@ -12,7 +12,7 @@ from flipback.app._assembly import Assembly, assemble
 from flipback.app._routes import Routes
 from flipback.app._runtime import Runtime
 from flipback.config import Settings, find_config, load_settings
-from flipback.control import GuardrailEvaluator, SystemClock
+from flipback.control import GuardrailEvaluator, Look, SystemClock
 from flipback.errors import RouteError
 from flipback.plan import nearest
 from flipback.ports import Clock
@@ -112,6 +112,16 @@ class Router:
         """
         self._routes.check()
         self._runtime.start()
+
+    def step(self) -> tuple[Look, ...]:
+        """Flush, look at every route once, and move the rollouts that are due.
+
+        For callers who set `[guard] run = "manual"`; else a thread does it.
+
+        Raises:
+            StoreError: The evidence cannot be read; nothing was decided.
+        """
+        return self._runtime.step()
 
     def stop(self) -> None:
         """Flush and stop; control serves from now on."""

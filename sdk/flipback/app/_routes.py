@@ -8,7 +8,15 @@ from flipback.app._assembly import Assembly
 from flipback.config import flag_ref, variant_named_by
 from flipback.errors import FlagWriteError, RouteError
 from flipback.plan import RolloutPlan
-from flipback.routing import Decider, EpochBook, FlagReader, Parts, Route, Variant
+from flipback.routing import (
+    Decider,
+    EpochBook,
+    FlagReader,
+    Parts,
+    Route,
+    Shadow,
+    Variant,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,15 +79,19 @@ class Routes:
         assembly, parts = self._assembly, self.parts(plan)
         variants = self._variants[plan.route]
         assembly.epochs[plan.route] = parts.epochs
+        switch = assembly.killswitch.switches[plan.route]
         decider = Decider(
             parts,
-            switch=assembly.killswitch.switches[plan.route],
+            switch=switch,
             reader=FlagReader(plan, assembly.binding.client),
             provider=assembly.binding.provider_name,
             registered=variants,
             ready=self._ready,
         )
-        return Route(parts, decider, variants, expected=expected)
+        shadow = Shadow(
+            parts, assembly.shadows, switch=switch, flush=assembly.flusher.flush
+        )
+        return Route(parts, decider, variants, expected=expected, shadow=shadow)
 
     def _put_together(self, plan: RolloutPlan) -> Parts:
         assembly, ground = self._assembly, self._assembly.ground
@@ -112,7 +124,7 @@ class Routes:
 
     def _flag_variants(self, plan: RolloutPlan) -> frozenset[str]:
         """Return the flag's variants as the plan names them; empty if not known."""
-        writer = self._assembly.ground.writer
+        writer = self._assembly.flags.writer
         if writer is None:
             return frozenset()
         try:

@@ -16,10 +16,13 @@ from enum import Enum, auto
 from flipback.app._assembly import Assembly
 from flipback.app._binding import bounded
 from flipback.app._crashes import CrashWatch
+from flipback.app._drill_watch import DrillWatch
 from flipback.config import GuardRun
-from flipback.control import Repeater
+from flipback.control import Look, Repeater
 from flipback.errors import LedgerError, StoreError
+from flipback.latch import Latch
 from flipback.ports import ProcessRecord
+from flipback.telemetry import Gauges
 
 
 logger = logging.getLogger("flipback")
@@ -49,8 +52,9 @@ class Runtime:
     kill, so the thread that obeys only reads.
     """
 
-    def __init__(self, assembly: Assembly) -> None:
+    def __init__(self, assembly: Assembly, *, evaluates: bool = True) -> None:
         self._assembly = assembly
+        self._evaluates = evaluates
         self._lock = threading.Lock()
         self._state = _State.NEW
         self._started = threading.Event()
@@ -58,9 +62,12 @@ class Runtime:
         self._acknowledged: Mapping[str, int] = {}
         self._process = _identify()
         self._crashes = CrashWatch(assembly)
+        self._drill = DrillWatch(assembly, told=self._wake_heart)
         self._pulse: Repeater | None = None
         self._heart: Repeater | None = None
         self._evidence: Repeater | None = None
+        self._notices: Repeater | None = None
+        self._gauges: Gauges | None = None
         _runtimes.add(self)
 
     @property
@@ -95,7 +102,7 @@ class Runtime:
         self._assembly.killswitch.stop()
         with self._lock:
             self._state = _State.FAILED
-        for repeater in filter(None, (self._evidence, self._heart, self._pulse)):
+        for repeater in self._repeaters():
             repeater.stop(timeout_s=0.0)
         self._started.set()
 
@@ -109,7 +116,8 @@ class Runtime:
     def _start(self) -> None:
         try:
             assembly = self._assembly
-            assembly.binding.start(lambda error: self._note("flag provider", error))
+            if self._evaluates:
+                assembly.binding.start(lambda error: self._note("flag provider", error))
             bounded(self._read_store)
             self._crashes.open(self._process.id)
             # A process that dies in its first call never comes to a look of its own.
@@ -127,8 +135,12 @@ class Runtime:
             self._pulse = self._repeater("pulse", self._obey, PULSE_S)
             self._heart = self._repeater("heart", self._beat, _BEAT_S)
             self._evidence = self._repeater("evidence", self._gather, self._period())
-            for repeater in (self._pulse, self._heart, self._evidence):
+            self._notices = self._repeater(
+                "notices", self._assembly.notifier.deliver, _BEAT_S
+            )
+            for repeater in self._repeaters():
                 repeater.start()
+            self._gauges = self._measured()
 
     def stop(self) -> None:
         """Flush and let go of everything; from now on control serves."""
@@ -139,17 +151,30 @@ class Runtime:
         self._started.set()
         if before is _State.STOPPED:
             return
-        for repeater in filter(None, (self._evidence, self._heart, self._pulse)):
+        for repeater in self._repeaters():
             repeater.stop()
+        if self._gauges is not None:
+            self._gauges.close()
+        self._assembly.notifier.stop()
+        self._drill.stop()
+        self._assembly.shadows.stop()
         self._assembly.killswitch.stop()
         self._assembly.flusher.flush()
         if before in {_State.RUNNING, _State.FAILED}:
             self._crashes.close()
             self._leave()
-            self._assembly.binding.stop(
-                lambda error: self._note("flag provider", error)
-            )
+            if self._evaluates:
+                self._assembly.binding.stop(
+                    lambda error: self._note("flag provider", error)
+                )
         self._assembly.ground.store.close()
+
+    def step(self) -> tuple[Look, ...]:
+        """Look once, and let the plans move their rollouts; for who drives this."""
+        looks = self._assembly.guard.look()
+        self._assembly.controller.step(looks)
+        self._assembly.killswitch.resume(waits=True)
+        return looks
 
     def flush(self) -> bool:
         """Write what was counted, and take over what others have frozen."""
@@ -173,9 +198,23 @@ class Runtime:
         self._started = threading.Event()
         self._process = _identify()
         self._acknowledged = {}
-        self._pulse = self._heart = self._evidence = None
+        self._pulse = self._heart = self._evidence = self._notices = None
         self._crashes.after_fork()
+        self._drill.after_fork()
         self._assembly.after_fork(self._process.id)
+
+    def _repeaters(self) -> tuple[Repeater, ...]:
+        """Return those that exist; who obeys is stopped last."""
+        known = (self._evidence, self._notices, self._heart, self._pulse)
+        return tuple(filter(None, known))
+
+    def _measured(self) -> Gauges:
+        switch = self._assembly.killswitch
+        return Gauges(
+            latches=switch.latches,
+            rollouts=switch.rollouts,
+            faults=self._assembly.ground.faults.counts,
+        )
 
     def _repeater(
         self, name: str, step: Callable[[], object], period_s: float
@@ -211,23 +250,41 @@ class Runtime:
     def _obey(self) -> None:
         """Obey what ledger, store and break-glass say; write nothing."""
         self._assembly.killswitch.refresh()
-        if self._heart is not None and self._obeyed() != self._acknowledged:
+        if self._obeyed() != self._acknowledged:
+            self._wake_heart()
+        self._assembly.shadows.tend()
+        self._drill.follow()
+
+    def _wake_heart(self) -> None:
+        if self._heart is not None:
             self._heart.wake()
 
     def _beat(self) -> None:
         """Acknowledge what is obeyed, and deliver what others left undone."""
         self._load_secret()
-        trips = self._obeyed()
+        trips, news = self._obeyed(), self._drill.news
         seen_at = self._assembly.ground.clock.now().timestamp()
         try:
             self._assembly.ground.store.beat(
-                replace(self._process, seen_at=seen_at, trips=trips)
+                replace(
+                    self._process,
+                    seen_at=seen_at,
+                    trips=trips,
+                    obeyed_at=news.obeyed_at,
+                    drill=news.drill,
+                )
             )
         except StoreError as error:
             self._note("heartbeat not written", error)
         else:
             self._acknowledged = trips
         self._assembly.killswitch.resume()
+        self._assembly.notifier.remind(self._held())
+        self._assembly.mirror.copy()
+
+    def _held(self) -> tuple[Latch, ...]:
+        latches = self._assembly.killswitch.latches()
+        return tuple(latch for latch in latches if latch.held)
 
     def _obeyed(self) -> Mapping[str, int]:
         return self._assembly.killswitch.trips()
@@ -241,10 +298,10 @@ class Runtime:
     def _gather(self) -> None:
         """Bring evidence in and look at it; what the dead left comes with the next."""
         self._crashes.book()
-        if self._assembly.settings.guard.run is GuardRun.MANUAL:
-            self.flush()
+        if self._assembly.settings.guard.run is GuardRun.THREAD:
+            self._assembly.controller.step(self._assembly.guard.watch())
         else:
-            self._assembly.guard.watch()
+            self.flush()
         self._prune()
 
     def _prune(self) -> None:

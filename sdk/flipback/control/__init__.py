@@ -1,17 +1,31 @@
 """What acts on the world: the kill switch and the guardrail evaluator."""
 
+from flipback.control._accepted import Accepted, AcceptedPlans
 from flipback.control._clock import SystemClock
+from flipback.control._commands import REASON, release_command, rollout_command
+from flipback.control._controller import Controller
 from flipback.control._delivery import Delivered, KillReport
 from flipback.control._flush import Flusher
 from flipback.control._force import FORCED_IN_VAIN, ForcedControl
+from flipback.control._gating import Asked, gate_of
+from flipback.control._ground import Ground
 from flipback.control._guard import (
     UNTRUSTED,
     GuardrailEvaluator,
     Look,
     culprits,
 )
-from flipback.control._killswitch import EVALUATOR, Ground, KillSwitch
+from flipback.control._killswitch import EVALUATOR, KillSwitch
+from flipback.control._mirror import Mirror, ledger_name
+from flipback.control._moves import Moves, Order, Outcome, in_force
+from flipback.control._notify import Notifier
 from flipback.control._repeat import Repeater
+from flipback.control._restore import (
+    Restoration,
+    Snapshot,
+    restore_flag,
+    snapshot_for,
+)
 from flipback.control._shares import NO_SHARE, Shares
 
 
@@ -19,7 +33,12 @@ __all__ = [
     "EVALUATOR",
     "FORCED_IN_VAIN",
     "NO_SHARE",
+    "REASON",
     "UNTRUSTED",
+    "Accepted",
+    "AcceptedPlans",
+    "Asked",
+    "Controller",
     "Delivered",
     "Flusher",
     "ForcedControl",
@@ -28,8 +47,22 @@ __all__ = [
     "KillReport",
     "KillSwitch",
     "Look",
+    "Mirror",
+    "Moves",
+    "Notifier",
+    "Order",
+    "Outcome",
     "Repeater",
+    "Restoration",
     "Shares",
+    "Snapshot",
     "SystemClock",
     "culprits",
+    "gate_of",
+    "in_force",
+    "ledger_name",
+    "release_command",
+    "restore_flag",
+    "rollout_command",
+    "snapshot_for",
 ]

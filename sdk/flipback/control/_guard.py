@@ -3,21 +3,30 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
-from flipback.analysis import Analysis, PeakKey, analyze, describe
+from flipback.analysis import Analysis, PeakKey, Renewal, analyze, describe
+from flipback.assignment import EVERYBODY, Cohort
 from flipback.booking import Booking
+from flipback.control._accepted import AcceptedPlans
 from flipback.control._delivery import KillReport
+from flipback.control._dry_run import DryRun
 from flipback.control._flush import Flusher
-from flipback.control._killswitch import EVALUATOR, Ground, KillSwitch
+from flipback.control._ground import Ground
+from flipback.control._killswitch import EVALUATOR, KillSwitch
+from flipback.control._told import told_of_freeze
+from flipback.exposure import Evidence
 from flipback.histogram import Histogram
+from flipback.latch import scoped
 from flipback.plan import RolloutPlan
 from flipback.ports import Intent
+from flipback.rollout import Phase, RolloutRecord
 from flipback.routing import EpochBook, Standing
 from flipback.verdict import Action, Finding
 
 
 UNTRUSTED = "the data cannot be trusted, so nothing moves"
-_Run = tuple[str, int, int, str | None]
+_Run = tuple[str, int, int, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,11 +35,22 @@ class Look:
 
     Attributes:
         route: The route.
+        plan: The plan in force.
+        loosened: What the plan in the files promises less of; empty where it is in
+            force.
+        without: Cohorts that are rolled back on their own already.
+        era: The period of the attempt that the evidence is of.
+        evidence: What was looked at.
         analysis: What the evidence says; of an empty store: INCONCLUSIVE.
         kill: What the roll back reached, None where nothing was proven.
     """
 
     route: str
+    plan: RolloutPlan
+    loosened: tuple[str, ...]
+    without: frozenset[Cohort]
+    era: int
+    evidence: Evidence
     analysis: Analysis
     kill: KillReport | None
 
@@ -48,11 +68,15 @@ class GuardrailEvaluator:
         switch: KillSwitch,
         flusher: Flusher,
         epochs: Mapping[str, EpochBook],
+        *,
+        dry_run: bool = False,
     ) -> None:
         self._ground = ground
         self._switch = switch
         self._flusher = flusher
         self._epochs = epochs
+        self._dry = DryRun(ground) if dry_run else None
+        self._accepted = AcceptedPlans()
         self._peaks: dict[_Run, Mapping[PeakKey, float]] = {}
         self._untrusted: set[str] = set()
         self._freezing = [
@@ -71,19 +95,21 @@ class GuardrailEvaluator:
         self._prepare()
         return tuple(map(self._look, self._ground.plans.values()))
 
-    def watch(self) -> None:
+    def watch(self) -> tuple[Look, ...]:
         """Look at every route, each whatever became of the others, and never raise."""
         self._prepare()
+        looks: list[Look] = []
         for plan in self._ground.plans.values():
             try:
-                self._look(plan, shown=False)
+                looks.append(self._look(plan, shown=False))
             except Exception as error:  # noqa: BLE001 - the other routes need a look
                 self._ground.faults.note(plan.route, "no look at the evidence", error)
+        return tuple(looks)
 
     def catch_up(self) -> None:
         """Take over what others have frozen, without a look; never raises."""
         for plan in self._freezing:
-            self._freeze(plan, {})
+            self._freeze(plan, "", {})
 
     def _prepare(self) -> None:
         self._flusher.flush()
@@ -91,50 +117,107 @@ class GuardrailEvaluator:
 
     def _look(self, plan: RolloutPlan, *, shown: bool = True) -> Look:
         standing = self._switch.switches[plan.route].standing
+        record = self._switch.records.get(plan.route, RolloutRecord(route=plan.route))
+        accepted = self._accepted.of(plan, record)
         book = self._epochs.get(plan.route)
-        comparison = None if book is None else book.comparison
         evidence = self._ground.store.evidence(
             plan.route,
             attempt=standing.attempt,
-            trip=standing.trip,
-            comparison=comparison,
+            trip=standing.era,
+            comparison=None if book is None else book.comparison,
         )
-        run = (plan.route, standing.attempt, standing.trip, comparison)
-        now = self._ground.clock.now().timestamp()
-        peaks = self._peaks.get(run, {})
-        analysis = analyze(plan, evidence, peaks=peaks, now=now, shown=shown)
-        if analysis.action is Action.ROLL_BACK and not shown:
-            analysis = analyze(plan, evidence, peaks=peaks, now=now)
-        # Without a comparison of its own this process sees whichever is the latest.
-        if comparison is not None:
-            self._peaks[run] = analysis.peaks
-        kill = self._act(plan, analysis, standing)
+        renewal = Renewal.of(record)
+        analysis = self._analysis(
+            accepted.plan, standing, evidence, renewal, shown=shown
+        )
+        kill = self._act(accepted.plan, analysis, standing)
         if plan in self._freezing:
-            self._freeze(plan, evidence.histograms)
-        return Look(route=plan.route, analysis=analysis, kill=kill)
+            self._freeze(plan, evidence.comparison, evidence.histograms)
+        return Look(
+            route=plan.route,
+            plan=accepted.plan,
+            loosened=accepted.loosened,
+            without=standing.killed,
+            era=standing.era,
+            evidence=evidence,
+            analysis=analysis,
+            kill=kill,
+        )
+
+    def _analysis(
+        self,
+        plan: RolloutPlan,
+        standing: Standing,
+        evidence: Evidence,
+        renewal: Renewal | None,
+        *,
+        shown: bool,
+    ) -> Analysis:
+        run = (plan.route, standing.attempt, standing.era, evidence.comparison)
+        peaks = self._peaks.get(run, {})
+        now = self._ground.clock.now().timestamp()
+        without = standing.killed
+        look = partial(
+            analyze,
+            plan,
+            evidence,
+            peaks=peaks,
+            now=now,
+            without=without,
+            renewal=renewal,
+        )
+        analysis = look(shown=shown)
+        if analysis.action is Action.ROLL_BACK and not shown:
+            analysis = look()
+        self._peaks[run] = analysis.peaks
+        return analysis
 
     def _act(
         self, plan: RolloutPlan, analysis: Analysis, standing: Standing
     ) -> KillReport | None:
-        self._tell_of_doubt(plan.route, analysis)
+        self._tell_of_doubt(plan.route, analysis, standing)
         held = self._switch.latch(plan.route).held
-        if analysis.action is not Action.ROLL_BACK or held:
+        finished = standing.phase is Phase.FINISHED
+        if analysis.action is not Action.ROLL_BACK or held or finished:
             return None
         return self._roll_back(plan, analysis, standing)
 
     def _roll_back(
         self, plan: RolloutPlan, analysis: Analysis, standing: Standing
-    ) -> KillReport:
+    ) -> KillReport | None:
+        name = scoped(plan.route, self._scope(analysis, standing))
+        found = tuple(map(describe, culprits(analysis)))
+        if self._dry is not None:
+            run = (standing.attempt, standing.era)
+            self._dry.would_kill(name, run=run, why="; ".join(found), findings=found)
+            return None
         for finding in culprits(analysis):
             self._ground.events.verdict(plan.route, finding)
         intent = Intent(
-            id=_intent(plan, standing),
+            id=_intent(name, standing),
             actor=EVALUATOR,
-            reason="; ".join(map(describe, culprits(analysis))),
+            reason="; ".join(found),
+            findings=found,
         )
-        return self._switch.kill(plan.route, intent=intent, automatic=True)
+        return self._switch.kill(name, intent=intent, automatic=True)
 
-    def _tell_of_doubt(self, route: str, analysis: Analysis) -> None:
+    def _scope(self, analysis: Analysis, standing: Standing) -> Cohort:
+        """Return whom to roll back: one cohort alone only where that is the harm.
+
+        A second cohort is a sign that it is not the cohort. A service that cannot keep
+        one cohort out in one write takes the candidate from everybody.
+        """
+        writer = self._ground.writer
+        able = writer is None or writer.capabilities.cohorts
+        match analysis.cohorts:
+            case (cohort,) if able and not standing.killed:
+                return cohort
+            case _:
+                return EVERYBODY
+
+    def _tell_of_doubt(
+        self, route: str, analysis: Analysis, standing: Standing
+    ) -> None:
         """Say that data cannot be trusted; it proves nothing, so it kills nothing."""
         if analysis.action is not Action.FREEZE:
             self._untrusted.discard(route)
@@ -144,20 +227,31 @@ class GuardrailEvaluator:
         if route not in self._untrusted:
             self._untrusted.add(route)
             self._ground.events.freeze(route, why)
+        told = told_of_freeze(
+            route,
+            why,
+            attempt=standing.attempt,
+            trip=standing.era,
+            at=self._ground.clock.now(),
+        )
+        self._ground.tell(told)
 
-    def _freeze(self, plan: RolloutPlan, histograms: Mapping[str, Histogram]) -> None:
+    def _freeze(
+        self, plan: RolloutPlan, comparison: str, histograms: Mapping[str, Histogram]
+    ) -> None:
         """Freeze what control suffices for, and take over what others have frozen.
 
         All processes get what the first one froze, whatever the order of their
         looks, and so come to the same epoch.
         """
         book = self._epochs.get(plan.route)
-        if book is None:
+        comparison = comparison if book is None else book.comparison
+        if not comparison:
             return
         sufficient = {m: h.frozen() for m, h in histograms.items()}
         ready = {metric: frozen for metric, frozen in sufficient.items() if frozen}
         try:
-            known = self._ground.store.freeze(plan.route, book.comparison, ready)
+            known = self._ground.store.freeze(plan.route, comparison, ready)
         except Exception as error:  # noqa: BLE001 - a look has done what it is for
             self._ground.faults.note(plan.route, "percentiles not frozen", error)
             return
@@ -171,7 +265,7 @@ def culprits(analysis: Analysis) -> tuple[Finding, ...]:
     return (analysis.suspect,)
 
 
-def _intent(plan: RolloutPlan, standing: Standing) -> str:
+def _intent(name: str, standing: Standing) -> str:
     """Return the same id in every process that proves the same harm."""
-    named = f"{plan.route}|{standing.attempt}|{standing.trip}|roll back"
+    named = f"{name}|{standing.attempt}|{standing.era}|roll back"
     return hashlib.sha256(named.encode()).hexdigest()[:16]

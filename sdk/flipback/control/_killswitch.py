@@ -2,21 +2,25 @@
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from flipback.assignment import Reason
 from flipback.control._appender import PATIENCE_S, Appender
 from flipback.control._delivery import Delivered, Delivery, KillReport
-from flipback.control._force import ALL, FORCED_IN_VAIN, ForcedControl, is_forced
+from flipback.control._force import ALL, FORCED_IN_VAIN, ForcedControl
+from flipback.control._ground import Ground
+from flipback.control._standings import Known, standing_of
+from flipback.control._telling import tell_of_moves
+from flipback.control._told import told_of_block, told_of_trip
 from flipback.errors import FlipbackError, LedgerError
 from flipback.histogram import Thresholds
-from flipback.latch import Latch, merge_all
+from flipback.latch import Latch, merge_all, scope_of
 from flipback.plan import RolloutPlan, nearest
-from flipback.ports import Clock, FlagWriter, Intent, Ledger, Store
-from flipback.routing import Faults, Standing, Switch
-from flipback.telemetry import EventLog
+from flipback.ports import Intent
+from flipback.rollout import RolloutRecord, phase_of
+from flipback.routing import Switch
+from flipback.telemetry import Stood
 
 
 EVALUATOR = "guardrail evaluator"
@@ -24,21 +28,10 @@ logger = logging.getLogger("flipback")
 NEVER = Latch(route="")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ground:
-    """What all of control stands on; built by the composition root."""
-
-    plans: Mapping[str, RolloutPlan]
-    store: Store
-    ledger: Ledger
-    writer: FlagWriter | None
-    events: EventLog
-    faults: Faults
-    clock: Clock
-
-
 class KillSwitch:
     """Keeps the switches of all routes in step with ledger, store and break-glass.
+
+    A latch is known by its name: a route, or a route and a cohort of it.
 
     Control serves until ledger and store have been read once. Afterwards one of
     them being unreadable changes nothing: the latch is the greatest of all
@@ -58,7 +51,9 @@ class KillSwitch:
         self._latches = {route: Latch(route=route) for route in ground.plans}
         self._read: set[str] = set()
         self._stopped = False
+        self._forces = frozenset[str]()
         self._taken_up: dict[str, tuple[int, bool]] = {}
+        self.records: Mapping[str, RolloutRecord] = {}
         self.switches = {route: Switch(route) for route in ground.plans}
         self._appender = Appender(ground.ledger, patience_s=ledger_patience_s)
         self._delivery = Delivery(
@@ -70,15 +65,43 @@ class KillSwitch:
             failed=lambda route, problem: ground.faults.note(
                 route, "kill not delivered everywhere yet", problem
             ),
+            blocked=lambda latch, problem: ground.tell(told_of_block(latch, problem)),
+            clock=ground.clock,
         )
 
-    def latch(self, route: str) -> Latch:
-        """Return the latch as this process obeys it."""
-        return self._latches[route]
+    def latch(self, name: str) -> Latch:
+        """Return the latch of this name, as this process knows it."""
+        return self._latches.get(name, Latch(route=name))
+
+    def latches(self) -> tuple[Latch, ...]:
+        """Return every latch that this process knows."""
+        return tuple(self._latches.values())
+
+    def rollouts(self) -> Iterator[Stood]:
+        """Yield where each attempt that is under way stands, for gauges."""
+        for route, record in self.records.items():
+            plan = self._ground.plans.get(route)
+            phase = phase_of(record, self.latch(route))
+            if plan is not None and phase.is_open:
+                yield Stood(route=route, phase=phase.value, stage=record.stage)
+
+    def held(self, route: str) -> tuple[Latch, ...]:
+        """Return the latches of a route, and of cohorts of it, that are held."""
+        latches = self._latches.values()
+        return tuple(
+            latch
+            for latch in latches
+            if latch.held and scope_of(latch.route).route == route
+        )
 
     def trips(self) -> Mapping[str, int]:
-        """Return the trip that this process obeys, per route, as it acknowledges."""
-        return {route: switch.standing.trip for route, switch in self.switches.items()}
+        """Return the trips that this process obeys, by latch, as it acknowledges."""
+        with self._lock:
+            return {
+                name: latch.trip
+                for name, latch in self._latches.items()
+                if self._obeys(latch)
+            }
 
     def refresh(self) -> None:
         """Read break-glass, ledger and store, and obey them; never raises.
@@ -90,7 +113,10 @@ class KillSwitch:
         self._set_switches(forced)
         self._merge("ledger", self._from_ledger())
         self._set_switches(forced)
-        self._merge("store", self._from_store())
+        stored = self._from_store()
+        self._merge("store", stored)
+        if stored is not None:
+            self._read_records()
         self._set_switches(forced)
 
     def freeze(self, route: str, thresholds: Thresholds) -> None:
@@ -100,29 +126,34 @@ class KillSwitch:
             if switch.standing.thresholds != thresholds:
                 switch.standing = replace(switch.standing, thresholds=thresholds)
 
-    def resume(self) -> None:
+    def resume(self, *, waits: bool = False) -> None:
         """Deliver what others left undone: an ended command line, a crashed process.
 
         Each trip is taken up once per process; to repeat one that arrived changes
         nothing. Both histories are given what only one of them has.
+
+        Args:
+            waits: Try once now, for a process that ends right after.
         """
-        for route, latch in self._latches.items():
+        for route, latch in tuple(self._latches.items()):
             if latch.trip and self._taken_up.get(route) != latch.order:
                 self._taken_up[route] = latch.order
-                self._take_up(latch)
+                self._take_up(latch, waits=waits)
 
     def kill(
         self, route: str, *, intent: Intent, automatic: bool = False
     ) -> KillReport:
         """Serve control from the next call on, then tell everybody else.
 
+        `route` may name a cohort of a route: see `flipback.latch.scoped`.
+
         The ledger comes first so that the kill survives a crash, but for a
         tenth of a second at most: a slow disk must not keep the candidate alive.
         """
         report = self._obeyed(self._append(route, intent))
-        plan = self._ground.plans.get(route)
+        plan = self._plan_of(route)
         report = self._obeyed(self._delivery.attempt(plan, report))
-        self._announce(report, automatic=automatic)
+        self._announce(report, intent, automatic=automatic)
         self._pursue(route, report)
         return report
 
@@ -156,6 +187,7 @@ class KillSwitch:
             stored=False,
             flag=Delivered.PENDING,
             problem=problem,
+            findings=intent.findings,
         )
 
     def _obeyed(self, report: KillReport) -> KillReport:
@@ -165,40 +197,53 @@ class KillSwitch:
             known = self._latches.get(latch.route, NEVER)
             merged = latch.merge(known)
             self._latches[latch.route] = merged
-            switch = self.switches.get(latch.route)
-            if switch is not None and merged.held:
-                switch.standing = replace(
-                    switch.standing,
-                    trip=merged.trip,
-                    override=switch.standing.override or Reason.KILLED,
-                )
+            self._set(scope_of(latch.route).route)
         _tell(known, merged)
         return report
 
-    def _announce(self, report: KillReport, *, automatic: bool) -> None:
-        plan = self._ground.plans.get(report.latch.route)
+    def _obeys(self, latch: Latch) -> bool:
+        route, cohort = scope_of(latch.route)
+        switch = self.switches.get(route)
+        if switch is None:
+            return False
+        if cohort:
+            return latch.held is (cohort in switch.standing.killed)
+        return switch.standing.trip == latch.trip
+
+    def _plan_of(self, name: str) -> RolloutPlan | None:
+        return self._ground.plans.get(scope_of(name).route)
+
+    def _announce(self, report: KillReport, intent: Intent, *, automatic: bool) -> None:
+        latch, plan = report.latch, self._plan_of(report.latch.route)
         if plan is not None:
             self._ground.events.flip(
-                plan.flag, plan.control, report.latch, automatic=automatic
+                plan.flag, plan.control, latch, automatic=automatic
             )
+        self._ground.tell(
+            told_of_trip(latch, automatic=automatic, findings=intent.findings)
+        )
 
     def _pursue(self, route: str, report: KillReport) -> None:
+        if report.settled:
+            return
         if not report.complete:
             self._ground.faults.note(
                 route, f"trip {report.latch.trip} not delivered yet", report.problem
             )
-            self._delivery.pursue(self._ground.plans.get(route), report)
+        self._delivery.pursue(self._plan_of(route), report)
 
     def _still_held(self, latch: Latch) -> bool:
         now = self._latches.get(latch.route, latch).merge(latch)
         return now.held and now.trip == latch.trip
 
-    def _take_up(self, latch: Latch) -> None:
+    def _take_up(self, latch: Latch, *, waits: bool) -> None:
         if latch.held:
             report = KillReport(
                 latch=latch, durable=False, stored=False, flag=Delivered.PENDING
             )
-            self._delivery.pursue(self._ground.plans[latch.route], report)
+            if waits:
+                report = self._delivery.attempt(self._plan_of(latch.route), report)
+            self._pursue(latch.route, report)
             return
         ledger, store = self._ground.ledger, self._ground.store
         try:
@@ -217,12 +262,21 @@ class KillSwitch:
         self._read.add(source)
         with self._lock:
             before = dict(self._latches)
-            for route, latch in before.items():
-                known = [latch, *filter(None, [copies.get(route)])]
-                self._latches[route] = merge_all(route, known)
+            for name in {*before, *filter(self._plan_of, copies)}:
+                known = [before.get(name), copies.get(name)]
+                self._latches[name] = merge_all(name, filter(None, known))
             after = dict(self._latches)
-        for route, latch in before.items():
-            _tell(latch, after[route])
+        for name, latch in after.items():
+            _tell(before.get(name, NEVER), latch)
+
+    def _read_records(self) -> None:
+        """Read where rollouts stand; the last known records stay if that fails."""
+        before = self.records
+        try:
+            self.records = self._ground.store.rollouts()
+        except Exception as error:  # noqa: BLE001 - the thread that obeys goes on
+            self._ground.faults.note("*", "store unreadable", error)
+        tell_of_moves(before, self.records)
 
     def _from_ledger(self) -> Mapping[str, Latch] | None:
         try:
@@ -249,25 +303,23 @@ class KillSwitch:
     def _set_switches(self, forced: frozenset[str]) -> None:
         """Set all switches; under the lock, or a kill in between would be undone."""
         with self._lock:
-            for route, switch in self.switches.items():
-                switch.standing = self._standing(route, forced, switch.standing)
+            self._forces = forced
+            for route in self.switches:
+                self._set(route)
 
-    def _standing(
-        self, route: str, forced: frozenset[str], before: Standing
-    ) -> Standing:
-        latch = self._latches[route]
-        override: Reason | None = None
-        if self._stopped:
-            override = Reason.NOT_READY
-        elif is_forced(route, forced):
-            override = Reason.FORCED
-        elif latch.held:
-            override = Reason.KILLED
-        elif self._read != {"ledger", "store"}:
-            override = Reason.NOT_READY
-        if (before.trip, before.override) == (latch.trip, override):
-            return before  # the very same, by which others know that nothing changed
-        return replace(before, trip=latch.trip, override=override)
+    def _set(self, route: str) -> None:
+        switch = self.switches.get(route)
+        if switch is None:
+            return
+        known = Known(
+            latches=self._latches,
+            records=self.records,
+            forced=self._forces,
+            complete=self._read == {"ledger", "store"},
+            stopped=self._stopped,
+        )
+        plan = self._ground.plans[route]
+        switch.standing = standing_of(plan, known, switch.standing)
 
 
 def _tell(before: Latch, after: Latch) -> None:

@@ -10,7 +10,7 @@ from apps import App, operator
 from flipback import Reason, Route, Router, record
 from flipback.app import Operator
 from flipback.app._assembly import lay_ground
-from flipback.app._operator import _is_alive
+from flipback.app._processes import is_alive
 from flipback.config import load_settings
 from flipback.control import Delivered, SystemClock
 from flipback.errors import FlagProblem, LedgerError
@@ -201,7 +201,7 @@ def test_only_a_process_of_this_host_can_be_known_to_be_dead(
     pid: int,
     alive: bool,  # noqa: FBT001 - a column of the table
 ) -> None:
-    assert _is_alive(ProcessRecord(id="x", host=host, pid=pid, seen_at=0.0)) is alive
+    assert is_alive(ProcessRecord(id="x", host=host, pid=pid, seen_at=0.0)) is alive
 
 
 def test_a_guarded_metric_that_is_never_recorded_is_told(

@@ -33,6 +33,7 @@ def test_the_first_call_starts_what_is_needed(project: CreateProject) -> None:
         "flipback-pulse",
         "flipback-heart",
         "flipback-evidence",
+        "flipback-notices",
         "flipback-flagfile",
     }
     app.router.stop()

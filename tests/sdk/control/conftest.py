@@ -1,7 +1,11 @@
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from flipback.control import _ways
+from offices import Office
 from projects import CreateProject, Project
 from troubles import Control
 
@@ -24,3 +28,21 @@ def control(folder: Project) -> Iterator[Callable[..., Control]]:
     yield build
     for each in built:
         each.close()
+
+
+@pytest.fixture
+def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Office]:
+    """Return processes that tell people things, without any proxy in between."""
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    office = Office(tmp_path / "flipback.db")
+    yield office
+    office.store.close()
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nobody be waited for longer than a moment."""
+    monkeypatch.setattr(_ways, "WEBHOOK_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(_ways, "COMMAND_TIMEOUT_S", 0.3)

@@ -1,0 +1,58 @@
+"""The plan that an attempt goes by: a looser one in the files needs a person's word."""
+
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from flipback.plan import RolloutPlan, loosened
+from flipback.rollout import RolloutRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """The plan in force.
+
+    Attributes:
+        plan: What decisions go by.
+        loosened: What the plan in the files promises less of; empty where it is the
+            one in force.
+    """
+
+    plan: RolloutPlan
+    loosened: tuple[str, ...] = ()
+
+
+class AcceptedPlans:
+    """Tells which plan is in force, remembering what it compared last."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[str, RolloutPlan, Accepted]] = {}
+
+    def of(self, plan: RolloutPlan, record: RolloutRecord) -> Accepted:
+        """Return the plan in force, given the one in the files.
+
+        That is the one in the files, unless it promises less than the one that the
+        attempt was started with, or that a person has accepted since.
+        """
+        known = self._known.get(plan.route)
+        if known is not None and known[0] == record.plan and known[1] is plan:
+            return known[2]
+        found = _compared(plan, record)
+        self._known[plan.route] = (record.plan, plan, found)
+        return found
+
+
+def _compared(plan: RolloutPlan, record: RolloutRecord) -> Accepted:
+    before = _plan_in(record)
+    if before is None:
+        return Accepted(plan=plan)
+    less = loosened(before, plan)
+    return Accepted(plan=before if less else plan, loosened=less)
+
+
+def _plan_in(record: RolloutRecord) -> RolloutPlan | None:
+    """Return the accepted plan; None without one, or where another version wrote it."""
+    try:
+        return RolloutPlan.model_validate_json(record.plan) if record.plan else None
+    except ValidationError:
+        return None

@@ -1,0 +1,371 @@
+"""Move a rollout: first the record says what is wanted, then the flag is brought there.
+
+    1. read the flag, then the latch: a kill that the flag shows is in the latch too
+    2. record: the next stage, and the split that is wanted, `pending`
+    3. flag: the split, only from the version that was read
+    4. record: the split is acknowledged, and the stage begins
+    5. ledger: who, what, why, and the versions before and after
+
+After a crash between 2 and 4 whoever comes next finds `pending`, and the flag as it was
+before (then it is written), as it is wanted (then it is acknowledged), or as neither:
+then a person has edited it, and the rollout pauses.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from flipback.config import candidate_weight, flag_ref, split_giving
+from flipback.control._commands import REASON, rollout_command
+from flipback.control._ground import Ground
+from flipback.errors import FlagProblem, FlagWriteError, LedgerError
+from flipback.latch import Latch
+from flipback.plan import RolloutPlan
+from flipback.ports import (
+    EntryKind,
+    FlagChange,
+    FlagState,
+    Intent,
+    Lease,
+    LedgerNote,
+)
+from flipback.rollout import By, Move, MoveRefused, Phase, RolloutRecord, moved
+from flipback.steering import EDITED, NextMove, stage_reached
+
+
+MEANWHILE = "somebody else moved the rollout meanwhile; look at it again"
+KILLED = "the route was killed"
+_NO_WRITER = (
+    "nothing can write the flag from here; move the split in the flag service by hand"
+)
+_KINDS: Mapping[Move, EntryKind] = {
+    Move.START: EntryKind.START,
+    Move.ADVANCE: EntryKind.ADVANCE,
+    Move.PROMOTE: EntryKind.PROMOTE,
+    Move.PAUSE: EntryKind.PAUSE,
+    Move.RESUME: EntryKind.RESUME,
+    Move.FINISH: EntryKind.FINISH,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A move that somebody asks for.
+
+    Attributes:
+        plan: The plan that the attempt goes by.
+        record: Where the rollout stands, as the asker has read it.
+        move: What to do.
+        actor: Who asks.
+        why: Why, for people.
+        found: The managed split as it was found and is accepted, None where it is
+            not looked at.
+        findings: On which findings, a sentence each.
+        lease: The asker's right to move; None for a person.
+    """
+
+    plan: RolloutPlan
+    record: RolloutRecord
+    move: NextMove
+    actor: str
+    why: str
+    found: Mapping[str, int] | None = None
+    findings: tuple[str, ...] = ()
+    lease: Lease | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of an order.
+
+    Attributes:
+        record: Where the rollout stands now.
+        recorded: The ledger has it.
+        pending: Why the flag is not there yet, empty where it is; it is tried again.
+    """
+
+    record: RolloutRecord
+    recorded: bool = True
+    pending: str = ""
+
+
+class Moves:
+    """Carries out moves; every write is a compare-and-set on what was read.
+
+    All raise `MoveRefused` where the rollout or the flag is not as the asker thought,
+    `StoreError` and `FlagWriteError` where nothing could be read or written.
+    """
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+
+    def flag(self, plan: RolloutPlan) -> FlagState:
+        """Return the flag as its service has it now."""
+        if self._ground.writer is None:
+            raise MoveRefused(_NO_WRITER)
+        return self._ground.writer.read(flag_ref(plan))
+
+    def carry_out(self, order: Order) -> Outcome:
+        """Move the rollout, and bring the flag to where it is wanted."""
+        asked = order.move
+        if asked.move is None:
+            return Outcome(record=order.record)
+        flag = None if asked.weight is None else self.flag(order.plan)
+        latch = self._ground.newest_latch(order.plan.route)
+        following = self._following(order, asked.move, latch)
+        if flag is not None and asked.weight is not None:
+            wanted = _wanted(order.plan, flag, asked.weight)
+            following = replace(following, pending=wanted, split=in_force(flag))
+        self._replace(following, order.lease)
+        if flag is None:
+            return Outcome(record=following, recorded=self._note(order, following))
+        return self._brought(order, following, flag)
+
+    def settle(
+        self, plan: RolloutPlan, record: RolloutRecord, lease: Lease | None
+    ) -> RolloutRecord:
+        """Finish what a crash or an outage has left pending."""
+        if not record.pending:
+            return record
+        flag = self.flag(plan)
+        return self._converge(plan, record, flag, lease)[0]
+
+    def took_over(
+        self, record: RolloutRecord, plan: RolloutPlan, lease: Lease | None
+    ) -> RolloutRecord:
+        """Let the attempt go by another plan, which promises no less."""
+        weight = candidate_weight(plan, self.flag(plan))
+        runs = record.phase is Phase.CANARY and weight is not None
+        following = replace(
+            record,
+            revision=record.revision + 1,
+            plan=plan.model_dump_json(),
+            stage=stage_reached(plan, weight) if runs and weight else record.stage,
+        )
+        self._replace(following, lease)
+        self.note(
+            LedgerNote(
+                kind=EntryKind.EPOCH,
+                route=plan.route,
+                at=self._at(),
+                text=f"the plan was changed; it is {plan.digest} now",
+                attempt=record.attempt,
+            )
+        )
+        return following
+
+    def note(self, note: LedgerNote) -> bool:
+        """Write to the ledger; False, said once, where it cannot be written."""
+        try:
+            self._ground.ledger.note(note)
+        except LedgerError as error:
+            self._ground.faults.note(note.route, "not in the ledger", error)
+            return False
+        return True
+
+    def _following(self, order: Order, move: Move, latch: Latch) -> RolloutRecord:
+        before, now = order.record, self._now()
+        following = moved(
+            before,
+            latch,
+            move,
+            by=order.move.by,
+            to=order.move.to,
+            stage=order.move.stage,
+            actor=order.actor,
+            why=order.why,
+            now=now,
+        )
+        if move is Move.START:
+            return _begun(following, before, order.plan, trip=latch.trip, now=now)
+        if move is Move.RESUME and order.found is not None:
+            return _resumed(following, before, order.plan, order.found)
+        return following
+
+    def _brought(self, order: Order, record: RolloutRecord, flag: FlagState) -> Outcome:
+        pending, change = "", None
+        try:
+            record, change = self._converge(order.plan, record, flag, order.lease)
+        except FlagWriteError as error:
+            pending = str(error)
+        recorded = self._note(order, record, change)
+        return Outcome(record=record, recorded=recorded, pending=pending)
+
+    def _converge(
+        self,
+        plan: RolloutPlan,
+        record: RolloutRecord,
+        flag: FlagState,
+        lease: Lease | None,
+    ) -> tuple[RolloutRecord, FlagChange | None]:
+        """Write the pending split, unless it is there, or a person wrote another."""
+        self._demand_no_kill(record)
+        change = None
+        if in_force(flag) == record.split and record.split != record.pending:
+            try:
+                change = self._written(plan, record, flag)
+            except FlagWriteError as error:
+                flag = self.flag(plan)
+                edited = in_force(flag) != record.split
+                if error.kind is not FlagProblem.CONFLICT or not edited:
+                    raise
+        if change is None and in_force(flag) != record.pending:
+            return self._edited(record, flag, lease), None
+        acknowledged = replace(
+            record,
+            revision=record.revision + 1,
+            split=record.pending,
+            pending={},
+            since=self._now(),
+        )
+        self._replace(acknowledged, lease)
+        return acknowledged, change
+
+    def _written(
+        self, plan: RolloutPlan, record: RolloutRecord, flag: FlagState
+    ) -> FlagChange:
+        if self._ground.writer is None:
+            raise MoveRefused(_NO_WRITER)
+        intent = Intent(
+            id=f"{record.route} {record.attempt}.{record.revision}",
+            actor=record.actor,
+            reason=record.why,
+        )
+        return self._ground.writer.set_split(
+            flag_ref(plan), record.pending, expect=flag.version, intent=intent
+        )
+
+    def _edited(
+        self, record: RolloutRecord, flag: FlagState, lease: Lease | None
+    ) -> RolloutRecord:
+        """Give way to a person who edited the split while it was being written."""
+        paused = replace(
+            record,
+            revision=record.revision + 1,
+            phase=Phase.PAUSED,
+            resumes=record.phase if record.phase.runs else Phase.CANARY,
+            split=in_force(flag),
+            pending={},
+            why=f"{EDITED} while it was being moved",
+        )
+        self._replace(paused, lease)
+        self.note(
+            LedgerNote(
+                kind=EntryKind.PAUSE,
+                route=record.route,
+                at=self._at(),
+                text=paused.why,
+                actor=By.PLAN,
+                attempt=record.attempt,
+                stage=record.stage,
+            )
+        )
+        return paused
+
+    def _demand_no_kill(self, record: RolloutRecord) -> None:
+        latch = self._ground.newest_latch(record.route)
+        if latch.held or latch.trip > record.trip:
+            raise MoveRefused(f"{KILLED} (trip {latch.trip}), so nothing is ramped")
+
+    def _replace(self, record: RolloutRecord, lease: Lease | None) -> None:
+        if not self._ground.store.replace_rollout(record, lease=lease):
+            raise MoveRefused(MEANWHILE)
+
+    def _note(
+        self, order: Order, record: RolloutRecord, change: FlagChange | None = None
+    ) -> bool:
+        move = order.move.move
+        if move is None or move is Move.ROLL_BACK:
+            return True
+        return self.note(
+            LedgerNote(
+                kind=_KINDS[move],
+                route=record.route,
+                at=self._at(),
+                text=_said(order),
+                actor=order.actor,
+                attempt=record.attempt,
+                stage=record.stage,
+                before="" if change is None else change.before.token,
+                after="" if change is None else change.after.token,
+                findings=order.findings,
+            )
+        )
+
+    def _now(self) -> float:
+        return self._ground.clock.now().timestamp()
+
+    def _at(self) -> str:
+        return self._ground.clock.now().isoformat()
+
+
+def in_force(flag: FlagState) -> Mapping[str, int]:
+    """Return the managed split without the variants that nobody gets."""
+    return {name: weight for name, weight in flag.split.items() if weight}
+
+
+def _begun(
+    record: RolloutRecord,
+    before: RolloutRecord,
+    plan: RolloutPlan,
+    *,
+    trip: int,
+    now: float,
+) -> RolloutRecord:
+    """Return the record as the first of a new attempt."""
+    version = plan.candidate_version or ""
+    again = bool(before.tries) and version == before.version
+    return replace(
+        record,
+        attempt=before.attempt + 1 if before.revision else before.attempt,
+        trip=trip,
+        started=now,
+        renewals=0,
+        renewed_at=now,
+        plan=plan.model_dump_json(),
+        version=version,
+        tries=before.tries + 1 if again else 1,
+    )
+
+
+def _resumed(
+    record: RolloutRecord,
+    before: RolloutRecord,
+    plan: RolloutPlan,
+    found: Mapping[str, int],
+) -> RolloutRecord:
+    """Return the record that goes on from the split that was found.
+
+    A stage that is gone on with as it was has not begun anew.
+    """
+    same = before.stage == record.stage and found == before.split
+    return replace(
+        record,
+        renewals=before.renewals if same else before.renewals + 1,
+        renewed_at=before.renewed_at if same else record.since,
+        split=found,
+        pending={},
+        plan=plan.model_dump_json(),
+        since=before.since if same else record.since,
+    )
+
+
+def _wanted(plan: RolloutPlan, flag: FlagState, weight: float) -> Mapping[str, int]:
+    if not flag.split:
+        raise MoveRefused(
+            f"flag {plan.flag!r} has no split to move, as a kill leaves it; put the "
+            f"rules back: {rollout_command('restore', plan.route, REASON)}"
+        )
+    split = split_giving(plan, flag, weight)
+    if split is None:
+        raise MoveRefused(
+            f"flag {plan.flag!r} has no variant for {plan.control!r} or for "
+            f"{plan.candidate!r}; run `flipback check`"
+        )
+    return {name: share for name, share in split.items() if share}
+
+
+def _said(order: Order) -> str:
+    weight = order.move.weight
+    offered = "" if weight is None else f", {weight:g} % of subjects"
+    where = f"stage {order.move.stage + 1}{offered}"
+    return f"{where}: {order.why}" if order.why else where

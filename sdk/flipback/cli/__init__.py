@@ -1,4 +1,4 @@
-"""The command line: `flipback check | status | kill | release | power | replay`."""
+"""The command line: `flipback COMMAND`; `flipback --help` names them all."""
 
 import os
 import sys
@@ -27,6 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = build_parser().parse_args(argv, Options())
     except SystemExit as stop:  # argparse has said why, or printed its help
         return stop.code if isinstance(stop.code, int) else ExitCode.USAGE
+    command = COMMANDS.get(options.command)
+    if command is not None and command.logs:
+        return _run(options)
     with only_commands_speak():
         return _run(options)
 

@@ -27,6 +27,12 @@ class Options(argparse.Namespace):
     actor: str
     wait: float
     trip: int
+    only: str | None
+    verify: bool
+    last: int | None
+    output: str
+    attempt: int | None
+    older_than: float
     plan: str
     log: str
     columns: Columns | None
@@ -36,6 +42,15 @@ class Options(argparse.Namespace):
     seed: int
     inject: Harm | None
     cohort: str
+    accept: list[str]
+    accept_plan: bool
+    watch: bool
+    period: float
+    dry_run: bool
+    once: bool
+    times: int
+    clean: bool
+    within: float
     calls_per_day: float
     calls_per_subject: float
     baselines: list[tuple[str, Baseline]]
@@ -44,12 +59,21 @@ class Options(argparse.Namespace):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """One command: how it is asked for, and what it does."""
+    """One command: how it is asked for, and what it does.
+
+    Attributes:
+        name: What it is called.
+        help: What it does.
+        declare: Declares its options.
+        run: Does it.
+        logs: It speaks through the log, as a service does.
+    """
 
     name: str
     help: str
     declare: Callable[[argparse.ArgumentParser], None]
     run: Callable[[Options, Shell], ExitCode]
+    logs: bool = False
 
 
 def seconds(text: str) -> float:

@@ -19,12 +19,15 @@ class ExitCode(IntEnum):
 
 MEANING = {
     ExitCode.OK: "done, and nothing is wrong",
-    ExitCode.MISTAKES: "the configuration, a plan, its flag or a log has mistakes",
+    ExitCode.MISTAKES: "the configuration, a plan, its flag, a log or the ledger has "
+    "mistakes",
     ExitCode.USAGE: "an argument is wrong, or the configuration cannot be used",
     ExitCode.LOCAL_ONLY: "killed: control serves, but the flag service did not take it",
-    ExitCode.NOT_DURABLE: "killed, but the ledger could not be written",
+    ExitCode.NOT_DURABLE: "killed or moved, but the ledger could not be written",
     ExitCode.UNACKNOWLEDGED: "killed, but not every process has said that it obeys",
-    ExitCode.REFUSED: "nothing was released: another trip holds, or none does",
-    ExitCode.UNAVAILABLE: "the store, the ledger or a file cannot be used",
+    ExitCode.REFUSED: "refused: another trip holds, or the rollout does not allow it "
+    "where it stands",
+    ExitCode.UNAVAILABLE: "the store, the ledger, the flag service or a file cannot be "
+    "used",
     ExitCode.NOT_KILLED: "NOT killed: ledger, store and flag could not be written",
 }

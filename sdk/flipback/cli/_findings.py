@@ -110,7 +110,7 @@ def hope(finding: HypothesisFinding) -> str:
     return f"{said}; its effect is between {low} and {high}"
 
 
-def gate_lines(gate: Gate, analysis: Analysis) -> Iterator[str]:
+def gate_lines(gate: Gate, analysis: Analysis | None = None) -> Iterator[str]:
     """Yield what a gate says, a sentence each; what the analysis has said is left out.
 
     The first one says whether the stage may be left.
@@ -121,7 +121,7 @@ def gate_lines(gate: Gate, analysis: Analysis) -> Iterator[str]:
         f"from {weight} to {gate.next_weight:g} %: {_may(gate)}; harm ruled out by "
         f"{passed} of {len(gate.findings)} findings"
     )
-    said = {*analysis.frozen, *analysis.faults}
+    said = set[str]() if analysis is None else {*analysis.frozen, *analysis.faults}
     yield from (f"waits: {wait}" for wait in gate.waits if wait not in said)
     yield from _slowest(gate)
     yield from _reasons(gate)

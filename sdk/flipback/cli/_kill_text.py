@@ -4,10 +4,11 @@ import shlex
 from collections.abc import Iterator
 
 from flipback.app import Kill
+from flipback.assignment import EVERYBODY
 from flipback.cli._routes import VARIABLE, not_planned, planned
-from flipback.cli._shell import release_command
 from flipback.config import Reading
-from flipback.control import Delivered
+from flipback.control import Delivered, release_command
+from flipback.latch import scope_of
 from flipback.plan import nearest
 
 
@@ -28,16 +29,18 @@ def kill_text(kill: Kill, reading: Reading) -> Iterator[str]:
 
 
 def _headline(kill: Kill, reading: Reading) -> str:
-    route, trip = kill.latch.route, kill.latch.trip
+    name, trip = kill.latch.route, kill.latch.trip
+    route, cohort = scope_of(name)
     if not kill.recorded:
         if kill.flag is Delivered.APPLIED:
-            return f"{route}: NOT RECORDED; only the flag itself serves control now"
-        return f"{route}: NOT KILLED: nothing could be written"
+            return f"{name}: NOT RECORDED; only the flag itself serves control now"
+        return f"{name}: NOT KILLED: nothing could be written"
     known = planned(reading)
     if route not in known:
         hint = nearest(route, known, otherwise="check its name")
         return f"{not_planned(route, reading)}; latched all the same; {hint}"
-    return f"{route}: {_obedience(kill, trip)}"
+    whom = "" if cohort == EVERYBODY else f" to {cohort}, and nothing else changes"
+    return f"{name}: {_obedience(kill, trip)}{whom}"
 
 
 def _obedience(kill: Kill, trip: int) -> str:
@@ -56,9 +59,10 @@ def _obedience(kill: Kill, trip: int) -> str:
 def _break_glass(kill: Kill, reading: Reading) -> Iterator[str]:
     file = shlex.quote(str(reading.settings.force_control_file))
     yield f"  run it again as the user of the application, or touch {file}"
+    route = shlex.quote(scope_of(kill.latch.route).route)
     yield (
         f"  (which forces control on every route), or set {VARIABLE}="
-        f"{shlex.quote(kill.latch.route)} for the application and restart it"
+        f"{route} for the application and restart it"
     )
 
 
@@ -94,7 +98,8 @@ def _who_goes_on(kill: Kill) -> str:
     return " YET, running processes go on trying"
 
 
-def _why_untold(route: str, reading: Reading) -> str:
+def _why_untold(name: str, reading: Reading) -> str:
+    route = scope_of(name).route
     if route in {plan.route for plan in reading.settings.plans}:
         return "it cannot be written from here"
     if route in reading.unplanned:

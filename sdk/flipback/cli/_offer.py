@@ -1,5 +1,7 @@
 """What a flag offers, in the words of the plan."""
 
+from collections.abc import Mapping
+
 from flipback.config import variant_named_by
 from flipback.plan import RolloutPlan
 from flipback.ports import SCALE, FlagState
@@ -37,5 +39,15 @@ def _named(plan: RolloutPlan, flag: FlagState, name: str | None) -> str:
     return name if meant in {None, name} else f"{meant} ({name})"
 
 
+def shares(split: Mapping[str, int]) -> str:
+    """Return a split in the flag's own names."""
+    return ", ".join(f"{name} {_percent(weight)}" for name, weight in split.items())
+
+
+def percent_of(percent: float) -> str:
+    """Return a percentage for people."""
+    return f"{percent:g} %"
+
+
 def _percent(weight: int) -> str:
-    return f"{100 * weight / SCALE:g} %"
+    return percent_of(100 * weight / SCALE)

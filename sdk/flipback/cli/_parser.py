@@ -9,15 +9,37 @@ from typing_extensions import override
 from flipback.cli._arguments import Command
 from flipback.cli._exit import MEANING
 from flipback.cli.check import CHECK
+from flipback.cli.drill import DRILL
+from flipback.cli.guard import GUARD
 from flipback.cli.kill import KILL
+from flipback.cli.ledger import LEDGER
+from flipback.cli.moves import MOVES
 from flipback.cli.power import POWER
+from flipback.cli.prune import PRUNE
 from flipback.cli.release import RELEASE
 from flipback.cli.replay import REPLAY
+from flipback.cli.report import REPORT
+from flipback.cli.restore import RESTORE
 from flipback.cli.status import STATUS
 
 
 COMMANDS: Mapping[str, Command] = {
-    command.name: command for command in (CHECK, STATUS, KILL, RELEASE, POWER, REPLAY)
+    command.name: command
+    for command in (
+        CHECK,
+        STATUS,
+        *MOVES,
+        KILL,
+        RELEASE,
+        RESTORE,
+        LEDGER,
+        REPORT,
+        DRILL,
+        PRUNE,
+        GUARD,
+        POWER,
+        REPLAY,
+    )
 }
 _CONFIG = "path of flipback.toml; else FLIPBACK_CONFIG, else the working directory"
 _JSON = "print JSON, for machines"

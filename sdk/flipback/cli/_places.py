@@ -64,7 +64,7 @@ def kind_of_store(settings: Settings, clock: Clock) -> Iterator[Mistake]:
 def _stored(settings: Settings, clock: Clock) -> Sequence[Latch]:
     store = open_store(settings, clock)
     try:
-        return () if _is_not_there_yet(settings) else _latches(store)
+        return () if is_not_there_yet(settings) else _latches(store)
     finally:
         store.close()
 
@@ -73,7 +73,7 @@ def _latches(store: Store) -> Sequence[Latch]:
     return tuple(store.latches().values())
 
 
-def _is_not_there_yet(settings: Settings) -> bool:
+def is_not_there_yet(settings: Settings) -> bool:
     """Return whether opening the store would create its file.
 
     Raises:

@@ -1,12 +1,13 @@
 """Names of routes that people give: whether a plan is about them."""
 
 from collections.abc import Iterator, Sequence
+from typing import NoReturn
 
 from flipback.cli._shell import Shell
 from flipback.config import Reading
 from flipback.control import ForcedControl
-from flipback.errors import Mistake
-from flipback.plan import nearest
+from flipback.errors import ConfigError, Mistake
+from flipback.plan import Problem, RolloutPlan, nearest
 
 
 VARIABLE = "FLIPBACK_FORCE_CONTROL"
@@ -23,6 +24,45 @@ def not_planned(route: str, reading: Reading) -> str:
     """Return that no plan names this route, and which routes are known."""
     known = ", ".join(planned(reading)) or "none"
     return f"no plan names route {route!r} (known: {known})"
+
+
+def plan_named(route: str, reading: Reading) -> RolloutPlan:
+    """Return the plan about a route.
+
+    Raises:
+        ConfigError: No plan is about it, or its plan has mistakes.
+    """
+    for plan in reading.settings.plans:
+        if plan.route == route:
+            return plan
+    if route in reading.unplanned:
+        problem = Problem(
+            problem=f"the plan of {route} has mistakes, so nothing was done",
+            remedy="correct it; `flipback check` names them all",
+        )
+    else:
+        hint = nearest(route, planned(reading), otherwise="check its name")
+        problem = Problem(problem=not_planned(route, reading), remedy=hint)
+    return refuse(reading, "ROUTE", problem)
+
+
+def refuse(reading: Reading, option: str, found: Problem) -> NoReturn:
+    """Say what is wrong with an argument, as mistakes in files are said.
+
+    Raises:
+        ConfigError: Always.
+    """
+    raise ConfigError(
+        [
+            Mistake(
+                file=str(reading.settings.path),
+                table="",
+                key=option,
+                problem=found.problem,
+                remedy=found.remedy,
+            )
+        ]
+    )
 
 
 def _forced(reading: Reading, shell: Shell) -> Sequence[tuple[str, str]]:

@@ -6,7 +6,6 @@ import io
 import json
 import logging
 import os
-import shlex
 import socket
 import sys
 from collections.abc import Generator, Mapping
@@ -86,11 +85,6 @@ def complain(error: Exception, *, as_json: bool) -> ExitCode:
     if as_json:
         say_json({"exit": int(code), "error": text})
     return code
-
-
-def release_command(route: str, trip: int) -> str:
-    """Return the command that releases exactly this trip."""
-    return f"flipback release {shlex.quote(route)} --trip {trip} --reason '...'"
 
 
 def speak_any_encoding() -> None:

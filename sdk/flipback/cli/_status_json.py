@@ -6,8 +6,11 @@ from functools import partial
 
 from flipback.analysis import Analysis, as_json, describe
 from flipback.app import RouteStatus
-from flipback.cli._shell import release_command
-from flipback.control import culprits
+from flipback.cli._rollout_json import rollout_json
+from flipback.cli._status_text import rollout_of
+from flipback.config import GuardSettings
+from flipback.control import culprits, release_command
+from flipback.latch import Latch, scope_of
 from flipback.ports import SCALE, FlagState, ProcessRecord
 from flipback.verdict import Verdict
 
@@ -15,19 +18,19 @@ from flipback.verdict import Verdict
 Json = Mapping[str, object]
 
 
-def status_json(route: RouteStatus) -> Json:
+def status_json(route: RouteStatus, guard: GuardSettings | None = None) -> Json:
     """Return one route as JSON values; what is unknown is null."""
     plan, latch = route.plan, route.latch
+    rollout = rollout_of(route, guard or GuardSettings())
     return {
         "route": plan.route,
         "control": plan.control,
         "candidate": plan.candidate,
         "flag": None if route.flag is None else flag_json(route.flag),
         "serves_control_because": route.override,
-        "latch": {
-            **asdict(latch),
-            "release": release_command(plan.route, latch.trip) if latch.held else None,
-        },
+        "rollout": None if rollout is None else rollout_json(rollout),
+        "latch": _latch(latch),
+        "killed_cohorts": list(map(_cohort, route.killed_cohorts)),
         "processes": None
         if route.processes is None
         else list(map(partial(_process, plan.route), route.processes)),
@@ -50,6 +53,16 @@ def flag_json(flag: FlagState) -> Json:
         "exceptions": list(flag.exceptions),
         "version": flag.version.token,
     }
+
+
+def _latch(latch: Latch) -> Json:
+    held = latch.held
+    release = release_command(latch.route, latch.trip) if held else None
+    return {**asdict(latch), "release": release}
+
+
+def _cohort(latch: Latch) -> Json:
+    return {"cohort": scope_of(latch.route).cohort, **_latch(latch)}
 
 
 def _process(route: str, process: ProcessRecord) -> Json:

@@ -5,12 +5,21 @@ from collections.abc import Iterator, Sequence
 
 from flipback.analysis import Analysis, describe, explain
 from flipback.app import RouteStatus
-from flipback.assignment import Reason
+from flipback.assignment import Cohort, Reason
 from flipback.cli._findings import evidence_table, gate_lines, hope, short, users
 from flipback.cli._offer import offer
-from flipback.cli._page import columns
-from flipback.cli._shell import plain, release_command
-from flipback.control import culprits
+from flipback.cli._page import columns, cut, folded, row
+from flipback.cli._rollout_text import (
+    Fact,
+    Rollout,
+    instant,
+    next_facts,
+    rollout_facts,
+)
+from flipback.cli._shell import plain
+from flipback.config import GuardSettings
+from flipback.control import culprits, release_command
+from flipback.latch import scope_of
 from flipback.verdict import Action, Finding, Verdict
 
 
@@ -19,14 +28,24 @@ _EXPLAINED = 3
 """Findings that are told in full; the table has all of them."""
 
 
-def status_text(route: RouteStatus) -> str:
-    """Return one route in a few lines and a table of its evidence."""
+def status_text(
+    route: RouteStatus, guard: GuardSettings | None = None, *, whole: bool = True
+) -> str:
+    """Return one route in a few lines and a table of its evidence.
+
+    Args:
+        route: How it stands.
+        guard: Who moves rollouts, by default a thread of each process.
+        whole: Notes at the right of the table are told though a terminal is too
+            narrow for them; else they are cut off.
+    """
+    facts = _facts(route, guard or GuardSettings())
     return "\n".join(
         [
             plain(_headline(route)),
-            *(f"  {name:<10} {plain(text)}" for name, text in _facts(route)),
-            *(f"  {plain(line)}" for line in _table(route)),
-            *(f"  {plain(line)}" for line in _explained(route.analysis)),
+            *(row(name, plain(text)) for name, text in facts),
+            *(cut(f"  {plain(line)}", whole=whole) for line in _table(route)),
+            *(folded(f"  {plain(line)}") for line in _explained(route.analysis)),
         ]
     )
 
@@ -45,11 +64,13 @@ def _headline(route: RouteStatus) -> str:
     return f"{plan.route}: {plan.candidate} against {plan.control}, flag {plan.flag}"
 
 
-def _facts(route: RouteStatus) -> Iterator[tuple[str, str]]:
+def _facts(route: RouteStatus, guard: GuardSettings) -> Iterator[Fact]:
     yield from _distrust(route.analysis)
+    yield from _rollout(route, guard)
     yield "offered", _offered(route)
     yield "served", _served(route)
     yield from _latch(route)
+    yield from _cohorts(route)
     yield "processes", _processes(route)
     for exception in route.flag.exceptions if route.flag else ():
         yield "exception", exception
@@ -60,7 +81,7 @@ def _facts(route: RouteStatus) -> Iterator[tuple[str, str]]:
     yield from _gate(route)
 
 
-def _distrust(analysis: Analysis | None) -> Iterator[tuple[str, str]]:
+def _distrust(analysis: Analysis | None) -> Iterator[Fact]:
     """Yield what is wrong with the data, which comes before all that rests on it."""
     if analysis is None:
         return
@@ -68,6 +89,33 @@ def _distrust(analysis: Analysis | None) -> Iterator[tuple[str, str]]:
         yield "FROZEN", f"{why}; nothing moves, not even back"
     for why in analysis.faults:
         yield "FAULT", f"{why}; no stage is left while this is so"
+
+
+def rollout_of(route: RouteStatus, guard: GuardSettings) -> Rollout | None:
+    """Return a route's rollout; None where the store that knows it is unreadable."""
+    if route.record is None:
+        return None
+    return Rollout(
+        plan=route.plan,
+        record=route.record,
+        phase=route.phase,
+        lasts=route.stage_lasts,
+        held=route.latch.held,
+        split=route.flag is None or bool(route.flag.split),
+        loosened=route.loosened,
+        guard=guard,
+    )
+
+
+def _rollout(route: RouteStatus, guard: GuardSettings) -> Iterator[Fact]:
+    rollout = rollout_of(route, guard)
+    if rollout is None:
+        yield "rollout", "unknown: the store cannot be read"
+    else:
+        yield from rollout_facts(rollout)
+        yield from next_facts(rollout)
+    if guard.dry_run:
+        yield "dry run", "verdicts are recorded, the guard writes nothing"
 
 
 def _offered(route: RouteStatus) -> str:
@@ -95,15 +143,27 @@ def _served(route: RouteStatus) -> str:
             )
 
 
-def _latch(route: RouteStatus) -> Iterator[tuple[str, str]]:
+def _latch(route: RouteStatus) -> Iterator[Fact]:
     latch = route.latch
     if latch.held:
-        yield "killed", f"trip {latch.trip}, since {latch.at}, by {latch.actor}"
+        yield (
+            "killed",
+            f"trip {latch.trip}, since {instant(latch.at)}, by {latch.actor}",
+        )
         yield "reason", latch.reason
         yield "release", release_command(latch.route, latch.trip)
     elif latch.trip:
-        yield "released", f"trip {latch.trip}, {latch.at}, by {latch.actor}"
+        yield "released", f"trip {latch.trip}, {instant(latch.at)}, by {latch.actor}"
         yield "reason", latch.reason
+
+
+def _cohorts(route: RouteStatus) -> Iterator[Fact]:
+    """Yield which cohorts are killed, each with the command that releases it."""
+    for latch in route.killed_cohorts:
+        cohort = scope_of(latch.route).cohort
+        since = f"trip {latch.trip}, since {instant(latch.at)}, by {latch.actor}"
+        yield "killed", f"{cohort} alone: {since}: {latch.reason}"
+        yield "release", release_command(latch.route, latch.trip)
 
 
 def _processes(route: RouteStatus) -> str:
@@ -117,7 +177,7 @@ def _processes(route: RouteStatus) -> str:
     return f"{alive} running, {route.acknowledged} obey trip {route.latch.trip}"
 
 
-def _evidence(analysis: Analysis | None) -> Iterator[tuple[str, str]]:
+def _evidence(analysis: Analysis | None) -> Iterator[Fact]:
     if analysis is None:
         yield "evidence", "cannot be read"
         return
@@ -137,10 +197,8 @@ def _evidence(analysis: Analysis | None) -> Iterator[tuple[str, str]]:
 def _action(analysis: Analysis) -> str:
     match analysis.action:
         case Action.ROLL_BACK if analysis.cohorts:
-            return (
-                f"{Action.ROLL_BACK}: the harm is that of {', '.join(analysis.cohorts)}"
-                " alone, and everybody is rolled back"
-            )
+            whose = ", ".join(analysis.cohorts)
+            return f"{Action.ROLL_BACK}: the harm is that of {whose} alone"
         case Action.PAUSE:
             return f"{Action.PAUSE}: people must look, the split stays as it is"
         case Action.FREEZE:
@@ -149,7 +207,7 @@ def _action(analysis: Analysis) -> str:
             return action
 
 
-def _gate(route: RouteStatus) -> Iterator[tuple[str, str]]:
+def _gate(route: RouteStatus) -> Iterator[Fact]:
     if route.gate is not None and route.analysis is not None:
         for line in gate_lines(route.gate, route.analysis):
             yield "gate", line
@@ -169,10 +227,9 @@ def _log_e(finding: Finding) -> float:
     return finding.log_e
 
 
-def _gaps(route: RouteStatus) -> Iterator[tuple[str, str]]:
+def _gaps(route: RouteStatus) -> Iterator[Fact]:
     """Yield what a person must see to, because nothing else will."""
-    proven = route.analysis is not None and route.analysis.verdict is Verdict.FAIL
-    if proven and not route.latch.held:
+    if _proven(route) and not _acted(route):
         command = f"flipback kill {shlex.quote(route.plan.route)} --reason '...'"
         yield "warning", f"harm is proven, but no process has acted: run `{command}`"
     for metric in route.unobserved:
@@ -180,7 +237,18 @@ def _gaps(route: RouteStatus) -> Iterator[tuple[str, str]]:
         yield "warning", f"{said}; {_RECORDED}"
 
 
-def _alarms(analysis: Analysis) -> Iterator[tuple[str, str]]:
+def _proven(route: RouteStatus) -> bool:
+    return route.analysis is not None and route.analysis.verdict is Verdict.FAIL
+
+
+def _acted(route: RouteStatus) -> bool:
+    """Return whether all whose harm is proven are given control."""
+    killed = {scope_of(latch.route).cohort for latch in route.killed_cohorts}
+    blamed = set[Cohort]() if route.analysis is None else {*route.analysis.cohorts}
+    return route.latch.held or (bool(blamed) and blamed <= killed)
+
+
+def _alarms(analysis: Analysis) -> Iterator[Fact]:
     if analysis.verdict is Verdict.FAIL:
         for finding in culprits(analysis):
             yield "harm", f"proven: {describe(finding)}"

@@ -6,18 +6,20 @@ from dataclasses import asdict, dataclass
 
 from flipback.app._open import open_flags
 from flipback.cli._arguments import Command, Options
+from flipback.cli._cautions import cautions, flipped_whole
+from flipback.cli._drills import drill_mistakes
 from flipback.cli._exit import ExitCode
 from flipback.cli._places import History, kind_of_store, open_places
+from flipback.cli._rollout_text import REASON, command
 from flipback.cli._routes import forced_for_nothing, forced_notes
 from flipback.cli._shell import Shell, say, say_json
 from flipback.config import (
-    Note,
     Reading,
     check_flag,
     flag_ref,
     flag_variant,
-    notes_on,
     read_settings,
+    unset_variables,
     variant_named_by,
 )
 from flipback.errors import ConfigError, FlagProblem, FlagWriteError, Mistake
@@ -38,7 +40,7 @@ class Checked:
 
     plans: Sequence[tuple[RolloutPlan, str]]
     mistakes: Sequence[Mistake]
-    notes: Sequence[str | Note]
+    notes: Sequence[str]
 
 
 def _declare(parser: ArgumentParser) -> None:
@@ -74,16 +76,17 @@ def _check(options: Options, shell: Shell) -> Checked:
         return Checked(plans=(), mistakes=error.mistakes, notes=())
     plans = list(zip(reading.settings.plans, reading.files, strict=True))
     mistakes = [*reading.mistakes, *forced_for_nothing(reading, shell)]
-    notes = list[str | Note]()
-    for plan, file in plans:
-        notes.extend(notes_on(plan, file))
-    notes.extend(forced_notes(reading, shell))
+    notes = [*cautions(reading), *forced_notes(reading, shell)]
+    unset = unset_variables(reading.settings, shell.environ)
     if options.offline:
+        notes.extend(map(str, unset))
         mistakes.extend(kind_of_store(reading.settings, shell.clock))
         notes.append("the flag service was not asked, nor store and ledger opened")
     else:
+        mistakes.extend(unset)
         history = open_places(reading.settings, shell.clock, mistakes)
         _ask_flags(reading, history, mistakes, notes)
+        mistakes.extend(drill_mistakes(reading.settings, shell))
     return Checked(plans=plans, mistakes=mistakes, notes=notes)
 
 
@@ -91,7 +94,7 @@ def _ask_flags(
     reading: Reading,
     history: History,
     mistakes: list[Mistake],
-    notes: list[str | Note],
+    notes: list[str],
 ) -> None:
     plans = list(zip(reading.settings.plans, reading.files, strict=True))
     try:
@@ -102,6 +105,9 @@ def _ask_flags(
     if service.writer is None:
         notes.append("this flag service cannot be written: a kill stays local")
         return
+    if not service.writer.capabilities.cohorts:
+        for plan, file in plans:
+            notes.extend(flipped_whole(plan, file))
     for plan, file in plans:
         killed = history.killed(plan.route)
         flag = _read(plan, file, service.writer, mistakes)
@@ -110,7 +116,7 @@ def _ask_flags(
         issues = flag.issues
         if killed is not None and _as_a_kill_leaves_it(plan, flag.state):
             issues = [issue for issue in issues if not issue.in_split]
-            notes.append(_killed_note(plan, file, killed, reading))
+            notes.append(_killed_note(plan, file, killed))
         mistakes.extend(check_flag(plan, file, flag.state, issues))
 
 
@@ -137,13 +143,11 @@ def _as_a_kill_leaves_it(plan: RolloutPlan, flag: FlagState) -> bool:
     return not flag.split and variant_named_by(plan, serves) == plan.control
 
 
-def _killed_note(plan: RolloutPlan, file: str, latch: Latch, reading: Reading) -> str:
-    scheme, _, location = reading.settings.flags.partition(":")
-    audit = f"{location}.audit.jsonl" if scheme == "flagfile" else "its audit log"
+def _killed_note(plan: RolloutPlan, file: str, latch: Latch) -> str:
     when = "after the release" if latch.held else "to go on"
     return (
         f"{file}: flag {plan.flag} has no split since the kill of trip {latch.trip}; "
-        f"the one before is in {audit}: put it back by hand {when}"
+        f"{when}, {command('restore', plan, REASON)} puts it back"
     )
 
 
@@ -166,7 +170,7 @@ def _as_json(checked: Checked) -> object:
             for plan, file in checked.plans
         ],
         "mistakes": list(map(asdict, checked.mistakes)),
-        "notes": list(map(str, checked.notes)),
+        "notes": list(checked.notes),
     }
 
 

@@ -4,16 +4,17 @@ from argparse import ArgumentParser
 from collections.abc import Generator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict
-from typing import NoReturn
 
 from flipback.app import Kill, Operator
 from flipback.cli._arguments import Command, Options, said, seconds
+from flipback.cli._cohorts import declared
 from flipback.cli._exit import ExitCode
 from flipback.cli._kill_text import kill_text
-from flipback.cli._shell import Shell, release_command, say, say_json, warn, whoami
+from flipback.cli._routes import plan_named, refuse
+from flipback.cli._shell import Shell, say, say_json, warn, whoami
 from flipback.config import Reading, read_settings
-from flipback.control import Delivered
-from flipback.errors import ConfigError, Mistake
+from flipback.control import Delivered, release_command
+from flipback.errors import ConfigError
 from flipback.plan import Problem, nearest
 
 
@@ -32,6 +33,12 @@ def _declare(parser: ArgumentParser) -> None:
     what.add_argument("--all", action="store_true", help="kill every route")
     what.add_argument(
         "--variant", metavar="NAME", help="kill the routes whose candidate this is"
+    )
+    parser.add_argument(
+        "--cohort",
+        metavar="ATTRIBUTE=VALUE",
+        type=said,
+        help="kill for this cohort only; the plan must declare it",
     )
     parser.add_argument(
         "--reason",
@@ -62,6 +69,8 @@ def _run(options: Options, shell: Shell) -> ExitCode:
     for mistake in reading.mistakes:
         warn(str(mistake))
     routes = _routes(options, reading)
+    if options.cohort:
+        routes = _declaring(routes, options, reading)
     with _break_glass():
         operator = Operator.open(reading.settings, clock=shell.clock)
     with closing(operator):
@@ -70,6 +79,7 @@ def _run(options: Options, shell: Shell) -> ExitCode:
             reason=options.reason,
             actor=options.actor or whoami(),
             wait_s=options.wait,
+            cohort=options.cohort or "",
         )
     missed = reading.nameless if options.all else ()
     code = _exit_code(kills, missed)
@@ -103,12 +113,42 @@ def _routes(options: Options, reading: Reading) -> Sequence[str]:
     plans = reading.settings.plans
     if options.variant is not None:
         found = [plan.route for plan in plans if plan.candidate == options.variant]
-        return found or _refuse(reading, "--variant", _no_candidate(options, reading))
+        return found or refuse(reading, "--variant", _no_candidate(options, reading))
     if options.all:
         routes = [*(plan.route for plan in plans), *reading.unplanned]
         none = Problem(problem="no plan names a route", remedy="name the route to kill")
-        return list(dict.fromkeys(routes)) or _refuse(reading, "--all", none)
+        return list(dict.fromkeys(routes)) or refuse(reading, "--all", none)
     return list(dict.fromkeys(options.routes))
+
+
+def _declaring(
+    routes: Sequence[str], options: Options, reading: Reading
+) -> Sequence[str]:
+    """Return the routes that can be killed for one cohort.
+
+    A route that is named must declare it. A route whose plan has mistakes may, and
+    is killed: its processes run by the plan as it was.
+    """
+    plans = {plan.route: plan for plan in reading.settings.plans}
+    for route in options.routes:
+        if route not in reading.unplanned:
+            plan = plan_named(route, reading)
+            declared([options.cohort], plan, reading, option="--cohort")
+    found = [
+        route
+        for route in routes
+        if route not in plans or options.cohort in plans[route].declared_cohorts
+    ]
+    return found or refuse(reading, "--cohort", _undeclared(options, reading))
+
+
+def _undeclared(options: Options, reading: Reading) -> Problem:
+    known = {c for plan in reading.settings.plans for c in plan.declared_cohorts}
+    names = f"declared are: {', '.join(sorted(known)) or 'none'}"
+    return Problem(
+        problem=f"no plan declares cohort {options.cohort!r}",
+        remedy=nearest(options.cohort, sorted(known), otherwise=names),
+    )
 
 
 def _no_candidate(options: Options, reading: Reading) -> Problem:
@@ -117,20 +157,6 @@ def _no_candidate(options: Options, reading: Reading) -> Problem:
     return Problem(
         problem=f"no plan rolls out {options.variant!r}",
         remedy=nearest(str(options.variant), known, otherwise=names),
-    )
-
-
-def _refuse(reading: Reading, option: str, found: Problem) -> NoReturn:
-    raise ConfigError(
-        [
-            Mistake(
-                file=str(reading.settings.path),
-                table="",
-                key=option,
-                problem=found.problem,
-                remedy=found.remedy,
-            )
-        ]
     )
 
 

@@ -6,13 +6,17 @@ from contextlib import closing
 from dataclasses import asdict
 
 from flipback.app import Operator, Release
+from flipback.assignment import EVERYBODY
 from flipback.cli._arguments import Command, Options, said, trip_number
 from flipback.cli._exit import ExitCode
 from flipback.cli._offer import candidate_percent
+from flipback.cli._rollout_text import REASON, command, instant
 from flipback.cli._routes import not_planned, planned
-from flipback.cli._shell import Shell, release_command, say, say_json, warn, whoami
+from flipback.cli._shell import Shell, say, say_json, warn, whoami
 from flipback.cli._status_json import flag_json
 from flipback.config import Reading, read_settings
+from flipback.control import release_command
+from flipback.latch import scope_of
 from flipback.plan import RolloutPlan, nearest
 from flipback.ports import FlagState
 
@@ -89,23 +93,26 @@ def _print(release: Release, reading: Reading) -> None:
     if release.refused:
         say(f"not released: {release.refused}")
         if latch.held:
-            say(f"  held since {latch.at} by {latch.actor}: {latch.reason}")
+            say(f"  held since {instant(latch.at)} by {latch.actor}: {latch.reason}")
             say(f"  release it with: {release_command(latch.route, latch.trip)}")
     else:
         say(f"{latch.route}: trip {latch.trip} is released")
         for line in _now(release, reading):
             say(f"  {line}")
-    known = planned(reading)
-    if latch.route not in known:
-        hint = nearest(latch.route, known, otherwise="check its name")
-        say(f"  no such route: {not_planned(latch.route, reading)}; {hint}")
+    known, route = planned(reading), scope_of(latch.route).route
+    if route not in known:
+        hint = nearest(route, known, otherwise="check its name")
+        say(f"  no such route: {not_planned(route, reading)}; {hint}")
 
 
 def _now(release: Release, reading: Reading) -> Iterator[str]:
     """Yield what subjects get from now on, as far as the flag tells."""
     plans = {plan.route: plan for plan in reading.settings.plans}
-    plan, flag = plans.get(release.latch.route), release.flag
-    if plan is not None:
+    (route, cohort), flag = scope_of(release.latch.route), release.flag
+    plan = plans.get(route)
+    if plan is not None and cohort != EVERYBODY:
+        yield f"the flag decides for {cohort} again, by its rules"
+    elif plan is not None:
         yield _offered(plan, flag)
     for exception in flag.exceptions if flag is not None else ():
         yield f"the flag has an exception: {exception}"
@@ -121,4 +128,12 @@ def _offered(plan: RolloutPlan, flag: FlagState | None) -> str:
             f"WARNING: the flag offers {percent} to {plan.candidate} now: "
             "subjects get it from the next call on"
         )
-    return f"the flag serves {plan.control}: change it there to go on"
+    return f"the flag serves {plan.control}; {_onward(plan, flag)}"
+
+
+def _onward(plan: RolloutPlan, flag: FlagState) -> str:
+    """Return how to show the candidate again, which a release never does."""
+    start = command("start", plan)
+    if flag.split:
+        return f"go on with {start}"
+    return f"go on with {command('restore', plan, REASON)} and {start}"

@@ -1,6 +1,10 @@
+from textwrap import dedent
+
 import pytest
 
 from flipback.cli import ExitCode
+from flipback.ports import Capabilities, CompareAndSet
+from flipback_providers.flagfile import FlagFileWriter
 from shells import Project
 
 
@@ -10,8 +14,6 @@ def test_a_project_without_mistakes_says_what_it_rolls_out(project: Project) -> 
     assert said.out == (
         "rollouts/summarizer.toml: route summarizer: flag summarizer-model, "
         "v2 against v1, 1 guardrail, 2 cohorts\n"
-        "note: rollouts/summarizer.toml: [stages] weight: checked, not yet acted "
-        "upon: the split is moved by people, in the flag service\n"
         "no mistakes in 1 plan\n"
     )
 
@@ -177,13 +179,64 @@ def test_a_flag_without_split_is_what_a_kill_leaves(project: Project) -> None:
     assert said.code == ExitCode.OK
     assert (
         "note: rollouts/summarizer.toml: flag summarizer-model has no split since the "
-        "kill of trip 1; the one before is in flags.flagd.json.audit.jsonl: put it "
-        "back by hand after the release\n" in said.out
+        "kill of trip 1; after the release, `flipback restore summarizer --reason "
+        "'...'` puts it back\n" in said.out
     )
     project.run("release", "summarizer", "--trip", "1", "--reason", "x")
     said = project.run("check")
     assert said.code == ExitCode.OK
-    assert "put it back by hand to go on\n" in said.out
+    assert "to go on, `flipback restore summarizer --reason '...'` puts" in said.out
+
+
+STAGES = """
+    [[stages]]
+    weight = 95
+    [[stages]]
+    weight = 100
+"""
+
+
+def test_a_holdback_that_makes_two_stages_equal_is_noted(project: Project) -> None:
+    file = project.root / "rollouts" / "summarizer.toml"
+    stage = "[[stages]]\nweight = 25"
+    file.write_text(file.read_text().replace(stage, dedent(STAGES)))
+    assert (
+        "note: rollouts/summarizer.toml: [stages[2]] weight: with a holdback of 5 % it "
+        "gives the candidate 95 % of subjects, as the stage before does; leave the "
+        "stage out, or write a smaller holdback\n" in project.run("check").out
+    )
+
+
+def test_a_guard_that_the_application_drives_is_noted(project: Project) -> None:
+    project.write("flipback.toml", '[guard]\nrun = "manual"\ndry_run = true')
+    said = project.run("check")
+    assert said.code == ExitCode.OK
+    assert "note: flipback.toml: [guard] run: " in said.out
+    assert "unless the application drives the looks of its router\n" in said.out
+    assert "note: flipback.toml: [guard] dry_run: verdicts are recorded" in said.out
+
+
+def scoped(project: Project) -> None:
+    file = project.root / "rollouts" / "summarizer.toml"
+    file.write_text(f'{file.read_text()}scope = "cohort"\n')
+
+
+def test_a_service_that_can_flip_back_a_cohort_gets_no_note(project: Project) -> None:
+    scoped(project)
+    assert "note" not in project.run("check").out
+
+
+def test_a_service_that_cannot_flip_back_a_cohort_is_noted(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scoped(project)
+    unable = Capabilities(cas=CompareAndSet.ATOMIC)
+    monkeypatch.setattr(FlagFileWriter, "capabilities", unable)
+    assert (
+        'note: rollouts/summarizer.toml: [guardrails[1]] scope: "cohort": this flag '
+        "service cannot serve control to one cohort alone, so everybody is rolled back"
+        in project.run("check").out
+    )
 
 
 def test_a_flag_that_never_had_a_split_is_a_mistake(project: Project) -> None:

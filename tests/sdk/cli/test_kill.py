@@ -269,3 +269,64 @@ def test_without_a_configuration_the_break_glass_is_told(
     assert "nothing was killed; to force control without configuration" in said.err
     assert "touch flipback.force-control beside" in said.err
     assert "FLIPBACK_FORCE_CONTROL=*" in said.err
+
+
+def test_one_cohort_is_killed_and_released_by_its_own_name(project: Project) -> None:
+    said = project.run("kill", "summarizer", "--cohort", "plan=free", *KILL)
+    assert said.code == ExitCode.OK
+    assert said.out.startswith(
+        "summarizer[plan=free]: killed by trip 1; control serves to plan=free, and "
+        "nothing else changes\n"
+    )
+    release = "flipback release 'summarizer[plan=free]' --trip 1 --reason '...'\n"
+    assert f"  release it with: {release}" in said.out
+    status = project.run("status")
+    assert "  served     as offered\n" in status.out
+    assert "  killed     plan=free alone: trip 1, since 20" in status.out
+    assert f"  release    {release}" in status.out
+    (route,) = project.run("status", "--json").json()["routes"]
+    (killed,) = route["killed_cohorts"]
+    assert (killed["cohort"], killed["trip"], killed["held"]) == ("plan=free", 1, True)
+    said = project.run(
+        "release", "summarizer[plan=free]", "--trip", "1", "--reason", "fixed"
+    )
+    assert said.code == ExitCode.OK
+    assert "summarizer[plan=free]: trip 1 is released\n" in said.out
+    assert "  the flag decides for plan=free again, by its rules\n" in said.out
+    assert "no such route" not in said.out
+    assert "plan=free alone" not in project.run("status").out
+
+
+def test_a_cohort_that_nobody_declares_kills_nothing(project: Project) -> None:
+    said = project.run("kill", "summarizer", "--cohort", "plan=fre", *KILL)
+    assert said.code == ExitCode.USAGE
+    assert "declares no cohort 'plan=fre'; did you mean `plan=free`?" in said.err
+    said = project.run("kill", "--all", "--cohort", "land=DE", *KILL)
+    assert said.code == ExitCode.USAGE
+    assert "no plan declares cohort 'land=DE'; declared are: plan=ent" in said.err
+    assert not (project.root / "flipback.ledger.jsonl").exists()
+
+
+def test_a_cohort_of_a_route_that_nobody_plans_kills_nothing(project: Project) -> None:
+    said = project.run("kill", "sumarizer", "--cohort", "plan=free", *KILL)
+    assert said.code == ExitCode.USAGE
+    assert "did you mean `summarizer`?" in said.err
+
+
+def test_a_cohort_is_killed_wherever_it_is_declared(project: Project) -> None:
+    project.plan("chatbot", route="chatbot", flag="chatbot-model", plan="x")
+    text = (project.root / "rollouts" / "chatbot.toml").read_text()
+    project.write("rollouts/chatbot.toml", text.replace('plan = "x"', 'team = ["a"]'))
+    project.flag("chatbot-model", v1="v1", v2="v2")
+    said = project.run("kill", "--all", "--cohort", "plan=free", *KILL, "--json")
+    (kill,) = said.json()["kills"]
+    assert kill["latch"]["route"] == "summarizer[plan=free]"
+
+
+def test_a_cohort_of_a_plan_with_mistakes_is_killed_all_the_same(
+    project: Project,
+) -> None:
+    project.plan("summarizer", candidate="v1")
+    said = project.run("kill", "summarizer", "--cohort", "plan=free", *KILL)
+    assert said.code == ExitCode.LOCAL_ONLY
+    assert "summarizer[plan=free]: killed by trip 1" in said.out

@@ -54,7 +54,10 @@ def test_a_broken_plan_does_not_stop_a_release(project: Project) -> None:
 def test_a_release_says_that_the_flag_still_serves_control(project: Project) -> None:
     kill(project, "summarizer")
     said = project.run("release", "summarizer", "--trip", "1", *RELEASE)
-    assert "  the flag serves v1: change it there to go on\n" in said.out
+    assert (
+        "  the flag serves v1; go on with `flipback restore summarizer --reason '...'` "
+        "and `flipback start summarizer`\n" in said.out
+    )
 
 
 def test_a_release_warns_where_the_flag_offers_the_candidate(project: Project) -> None:

@@ -13,13 +13,15 @@ def test_a_route_says_what_is_offered_and_served(project: Project) -> None:
     said = project.run("status")
     assert said.code == ExitCode.OK
     lines = said.out.splitlines()
-    assert lines[:4] == [
+    assert lines[:6] == [
         "summarizer: v2 against v1, flag summarizer-model",
+        "  rollout    none is under way; people move the split in the flag service",
+        "  next       `flipback start summarizer` gives the candidate 25 % of subjects",
         "  offered    v1 50 %, v2 50 %",
         "  served     as offered",
         "  processes  none is running",
     ]
-    assert lines[5:8] == [
+    assert lines[7:10] == [
         "  action     hold",
         "  users      (everybody) 0 / 0, plan=free 0 / 0, plan=enterprise 0 / 0",
         "  gate       from 50 % to 100 %: holds; harm ruled out by 0 of 3 findings",

@@ -1,0 +1,55 @@
+"""`flipback restore`: put a flag's rules back after a kill, without the candidate."""
+
+from argparse import ArgumentParser
+from contextlib import closing
+
+from flipback.app import Operator
+from flipback.cli._arguments import Command, Options, said
+from flipback.cli._exit import ExitCode
+from flipback.cli._move_text import restored_json, restored_text
+from flipback.cli._routes import plan_named
+from flipback.cli._shell import Shell, say_json, warn, whoami
+from flipback.config import read_settings
+
+
+def _declare(parser: ArgumentParser) -> None:
+    parser.add_argument("route", metavar="ROUTE", help="the route to restore")
+    parser.add_argument(
+        "--reason",
+        metavar="TEXT",
+        type=said,
+        required=True,
+        help="why, for the ledger and the flag service's audit log",
+    )
+    parser.add_argument(
+        "--actor",
+        metavar="NAME",
+        type=said,
+        help="who restores; default: user@host of this shell",
+    )
+
+
+def _run(options: Options, shell: Shell) -> ExitCode:
+    reading = read_settings(shell.config(options.config))
+    for mistake in reading.mistakes:
+        warn(str(mistake))
+    plan = plan_named(options.route, reading)
+    with closing(Operator.open(reading.settings, clock=shell.clock)) as operator:
+        restored = operator.restore(
+            plan.route, reason=options.reason, actor=options.actor or whoami()
+        )
+    code = ExitCode.REFUSED if restored.refused else ExitCode.OK
+    if options.json:
+        say_json(restored_json(restored, code))
+    else:
+        for line in restored_text(restored):
+            print(line)
+    return code
+
+
+RESTORE = Command(
+    name="restore",
+    help="put a flag's rules back after a kill; nobody is offered the candidate",
+    declare=_declare,
+    run=_run,
+)

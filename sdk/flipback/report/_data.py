@@ -14,6 +14,9 @@ from flipback.rollout import Phase, RolloutRecord
 from flipback.signals import Measure
 
 
+_ROOM_AT_THE_END = 0.04
+
+
 class FindingKey(NamedTuple):
     """Which guardrail, which measure of its metric, in which cohort."""
 
@@ -133,6 +136,3 @@ def when(text: str) -> float | None:
 def cohort_of(entry: LedgerEntry) -> Cohort:
     """Return the cohort that an entry is about, everybody mostly."""
     return scope_of(entry.route).cohort
-
-
-_ROOM_AT_THE_END = 0.04

@@ -73,3 +73,21 @@ def test_a_report_to_standard_output_is_the_page_alone(project: Project) -> None
     assert said.code == ExitCode.OK
     assert said.out.startswith("<!DOCTYPE html>")
     assert said.out.endswith("</html>\n")
+
+
+def test_each_attempt_is_told_on_its_own(project: Project) -> None:
+    project.run("start", "summarizer", "--actor", "ana", "--reason", "the first try")
+    project.run("kill", "summarizer", "--reason", "too slow", "--wait", "0s")
+    project.run("release", "summarizer", "--trip", "1", "--reason", "faster now")
+    project.run("restore", "summarizer", "--reason", "again")
+    again = project.run("start", "summarizer", "--reason", "the second try")
+    assert again.code == ExitCode.OK, again.err
+    project.run("report", "summarizer", "-o", "second.html")
+    project.run("report", "summarizer", "-o", "first.html", "--attempt", "1")
+    first = (project.root / "first.html").read_text()
+    second = (project.root / "second.html").read_text()
+    assert "attempt 1 of 2" in first
+    assert "too slow" in first
+    assert "the second try" not in first
+    assert "the second try" in second
+    assert "too slow" not in second

@@ -152,6 +152,7 @@ class RolloutRecord:
         started: When the attempt began, Unix seconds.
         actor: Who moved it last.
         why: Why, for people.
+        overruled: Reasons to pause that a person has heard and gone on.
         renewals: How often a stage has begun since the attempt did.
         renewed_at: When the last one was decided on, Unix seconds: what is seen of
             its split comes after.
@@ -173,6 +174,7 @@ class RolloutRecord:
     started: float = 0.0
     actor: str = ""
     why: str = ""
+    overruled: tuple[str, ...] = ()
     renewals: int = 0
     renewed_at: float = 0.0
     plan: str = ""

@@ -12,10 +12,13 @@ from flipback.analysis import Analysis
 from flipback.assignment import Cohort
 from flipback.plan import OnDeadline, RolloutPlan, Stage, lasting
 from flipback.rollout import By, Move, Phase, RolloutRecord
-from flipback.verdict import Action, Gate, Verdict
+from flipback.verdict import Action, Gate, Hoped, Verdict
 
 
 ALL = 100.0
+DEADLINE = "deadline"
+"""The name of a deadline among what a person may overrule."""
+
 EDITED = "the split was edited in the flag service"
 LATE = "not promoted within"
 
@@ -165,8 +168,10 @@ def next_move(now: Situation) -> NextMove:
     match now.analysis.action:
         case Action.FREEZE | Action.ROLL_BACK:  # who proves harm rolls back at once
             return _stays(now)
-        case Action.PAUSE:
+        case Action.PAUSE if not _is_overruled(now):
             return _pause(now, By.EVALUATOR, _doubt(now))
+        case Action.PAUSE:
+            return _in_time(now)
         case Action.HOLD:
             return _in_time(now)
 
@@ -174,11 +179,23 @@ def next_move(now: Situation) -> NextMove:
 def _in_time(now: Situation) -> NextMove:
     if now.phase is Phase.WATCH:
         return _stays(now)
-    if why := _late(now):
+    if (why := _late(now)) and DEADLINE not in now.record.overruled:
         return _overdue(now, why)
     if now.gate.verdict is Verdict.PASS:
         return onward(now.plan, now.record, by=By.PLAN, why="the gate passes")
     return _stays(now)
+
+
+def doubts_of(analysis: Analysis) -> tuple[str, ...]:
+    """Return the names of all that asks for a pause, by which it can be overruled."""
+    named = [
+        f"{finding.metric} {finding.measure} of {finding.cohort or 'everybody'}"
+        for finding in analysis.paused
+    ]
+    hoped = analysis.hypothesis
+    if hoped is not None and hoped.verdict is Hoped.CONTRADICTED:
+        named.append(f"what was hoped of {hoped.metric}")
+    return tuple(dict.fromkeys(named))
 
 
 def elapsed(record: RolloutRecord, now: float) -> timedelta:
@@ -196,6 +213,12 @@ def _stage(plan: RolloutPlan, index: int, move: Move, by: By, *, why: str) -> Ne
         weight=weight_of(plan, index),
         why=why,
     )
+
+
+def _is_overruled(now: Situation) -> bool:
+    """Return whether a person has heard all of it; what has no name was never heard."""
+    doubts = doubts_of(now.analysis)
+    return bool(doubts) and {*doubts} <= {*now.record.overruled}
 
 
 def _stays(now: Situation) -> NextMove:

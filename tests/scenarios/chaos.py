@@ -11,6 +11,7 @@ import select
 import shutil
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
@@ -31,11 +32,10 @@ from flipback.stores import FileLedger, SqliteStore
 from flipback.verdict import Verdict
 from flipback_providers.flagfile import FlagFileProvider
 from projects import FLAG, ROUTE, Project, as_toml, create_project
-from troubles import until
 
 
 PLAN: dict[str, object] = {
-    "stages": [{"weight": 10}, {"weight": 50}],
+    "stages": [{"weight": 10}, {"weight": 50, "window": "7d"}],
     "cohorts": None,
     "guardrails": [
         {"metric": "error", "fails_on": "increase", "tolerance": 1.0, "kind": "event"}
@@ -46,6 +46,17 @@ WITHIN_S = 20.0
 AT_ONCE = 6
 NOBODY = 65534
 HOUR = timedelta(hours=1)
+
+
+def until(true: Callable[[], bool], *, within_s: float = WITHIN_S) -> bool:
+    """Return whether this became true in time; looked at now and then."""
+    clock, pause = SystemClock(), threading.Event()
+    end = clock.monotonic() + within_s
+    while not true():
+        if clock.monotonic() > end:
+            return False
+        pause.wait(0.03)
+    return True
 
 
 class WallClock:
@@ -165,7 +176,7 @@ class Case:
         def strike() -> None:
             (self.folder / f"struck-{os.getpid()}").touch()
             self.struck.touch()
-            until((self.folder / "go on").exists, within_s=WITHIN_S)
+            until((self.folder / "go on").exists)
 
         return strike
 
@@ -239,7 +250,7 @@ def command(case: Case, *words: str) -> tuple[int, str]:
 
 def kill_by_hand(case: Case) -> None:
     def act() -> None:
-        words = ["kill", ROUTE, "--reason", "bad", "--as", "eve"]
+        words = ["kill", ROUTE, "--reason", "bad", "--actor", "eve"]
         main([*words, "--config", str(case.project.config)])
 
     child = case.fork(act)
@@ -298,7 +309,7 @@ def trip(case: Case) -> dict[str, object]:
     victims = [] if other or case.kind == "guard" else [app]
     strike = case.strikes(*victims, me=mine)
     guard = case.guard(lambda: striking.arm(case.step, strike))
-    until(case.struck.exists, within_s=WITHIN_S)
+    until(case.struck.exists)
     if victims:
         case.apps.remove(app)
         case.application()
@@ -306,7 +317,7 @@ def trip(case: Case) -> dict[str, object]:
         os.waitpid(guard, 0)
         case.pids.remove(guard)
         case.guard()
-    settled = until(lambda: tripped(case), within_s=WITHIN_S)
+    settled = until(lambda: tripped(case))
     return {**seen(case), "settled": settled}
 
 
@@ -317,7 +328,7 @@ def trip_alone(case: Case) -> dict[str, object]:
     os.waitpid(died, 0)
     case.pids.remove(died)
     case.application()
-    settled = until(lambda: tripped(case), within_s=WITHIN_S)
+    settled = until(lambda: tripped(case))
     return {**seen(case), "settled": settled}
 
 
@@ -337,10 +348,10 @@ def trip_amid_a_jump(case: Case) -> dict[str, object]:
             serve_nobody()
 
     guard = case.fork(act)
-    until(lambda: case.struck.exists() and obeyed(case), within_s=WITHIN_S)
+    until(lambda: case.struck.exists() and obeyed(case))
     os.kill(guard, signal.SIGKILL)
     case.guard()
-    settled = until(lambda: tripped(case), within_s=WITHIN_S)
+    settled = until(lambda: tripped(case))
     return {**seen(case), "settled": settled}
 
 
@@ -360,7 +371,7 @@ def trip_of_two(case: Case) -> dict[str, object]:
 
     met = until(both, within_s=2.0)
     (case.folder / "go on").touch()
-    settled = until(lambda: tripped(case), within_s=WITHIN_S)
+    settled = until(lambda: tripped(case))
     return {**seen(case), "settled": settled, "met": met}
 
 
@@ -385,7 +396,6 @@ def trip_read_only(case: Case) -> dict[str, object]:
     case.fork(act)
     blocked = until(
         lambda: {"trip", "blocked"} <= {*case.events()} and obeyed(case),
-        within_s=WITHIN_S,
     )
     before = seen(case)
     if not owner:
@@ -393,7 +403,7 @@ def trip_read_only(case: Case) -> dict[str, object]:
         os.chown(flags, NOBODY, NOBODY)
     folder.chmod(0o755)
     flags.chmod(0o644)
-    settled = until(lambda: tripped(case), within_s=WITHIN_S)
+    settled = until(lambda: tripped(case))
     return {**seen(case), "settled": settled and blocked, "before": before}
 
 
@@ -403,7 +413,7 @@ def move(case: Case) -> dict[str, object]:
     dies, killed = "dies" in case.kind, "killed" in case.kind
     strike = case.strikes(me=True) if dies else case.waits()
     guard = case.guard(lambda: striking.arm(case.step, strike))
-    until(case.struck.exists, within_s=WITHIN_S)
+    until(case.struck.exists)
     if dies:
         os.waitpid(guard, 0)
         case.pids.remove(guard)
@@ -412,7 +422,7 @@ def move(case: Case) -> dict[str, object]:
     (case.folder / "go on").touch()
     if dies:
         case.guard()
-    settled = until(lambda: moved(case, killed=killed), within_s=WITHIN_S)
+    settled = until(lambda: moved(case, killed=killed))
     with_store = SqliteStore(case.project.store, clock=SystemClock())
     record = with_store.rollout(ROUTE)
     with_store.close()

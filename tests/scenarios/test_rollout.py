@@ -171,17 +171,17 @@ def assert_every_step_is_in_the_ledger(days: Days) -> None:
 def test_stages_last_as_long_as_was_foretold(live: Live) -> None:
     plan: Mapping[str, object] = {
         **PLAN,
-        "stages": [{"weight": each, "window": "1h"} for each in (1, 5, 25, 50, 100)],
-        "guardrails": [{**ERROR, "tolerance": 0.2}, {**CORRECT, "tolerance": 0.02}],
+        "stages": [{"weight": each, "window": "1h"} for each in (10, 25, 50)],
+        "guardrails": [{**ERROR, "tolerance": 0.2}, {**CORRECT, "tolerance": 0.03}],
     }
     told = power(RolloutPlan.model_validate(plan), TRAFFIC)
-    days = live(plan)
-    came = [day for _, day in course(days, 2 * told.lasts_days)]
-    assert told.lasts_days / 2 < days.day < 2 * told.lasts_days
-    lasted = [after - before for before, after in pairwise(came)]
-    step = 2 / 24
-    for stage, took in zip(told.stages, lasted, strict=False):
-        assert stage.lasts_days / 2 - step <= took <= 2 * stage.lasts_days + step
+    for seed in (2, 3):
+        days = live(plan, seed=seed)
+        came = [day for _, day in course(days, 2 * told.lasts_days)]
+        assert told.lasts_days / 2 < days.day < 2 * told.lasts_days
+        lasted = [after - before for before, after in pairwise(came)]
+        for stage, took in zip(told.stages, lasted, strict=True):
+            assert stage.lasts_days / 2 < took < 2 * stage.lasts_days
 
 
 def test_a_candidate_that_gets_worse_in_its_second_week_is_rolled_back_and_latched(
@@ -198,7 +198,7 @@ def test_a_candidate_that_gets_worse_in_its_second_week_is_rolled_back_and_latch
 
 @pytest.mark.parametrize(
     ("begins", "within"),
-    [(0.5, 1.0), (1.5, 1.5), (3.5, 2.5)],
+    [(0.5, 1.0), (1.5, 1.0), (2.7, 2.0)],
     ids=["in the middle of a stage", "late in it", "while it is watched"],
 )
 def test_harm_that_begins_in_a_long_stage_is_found(
@@ -214,10 +214,12 @@ def test_harm_that_begins_in_a_long_stage_is_found(
 def test_nothing_ramps_until_released_restored_and_started_anew(live: Live) -> None:
     days = live(BY_HAND, rates=lambda day, *of: fails_after(1.2)(day % 4.5, *of))
     days.live_until(lambda: days.phase is Phase.ROLLED_BACK, most=4)
-    person, trip = days.operator, days.entries(EntryKind.KILL)[0].trip
+    person, latch = days.operator, days.operator.status()[0].latch
     days.live(5 - days.day)
     assert "trip" in person.start(ROUTE, actor="ada").refused
-    assert not person.release(ROUTE, trip=trip, reason="mended", actor="ada").refused
+    assert not person.release(
+        ROUTE, trip=latch.trip, reason="mended", actor="ada"
+    ).refused
     days.live(0.5)
     assert (days.phase, days.weight) == (Phase.ROLLED_BACK, 0)
     assert "restore" in person.start(ROUTE, actor="ada").refused
@@ -337,7 +339,7 @@ def test_a_person_who_edits_while_a_move_is_under_way_wins(
 def test_who_misses_the_deadline_goes_no_further(
     live: Live, does: str, phase: Phase
 ) -> None:
-    stages = [{"weight": 1, "window": "1d"}, {"weight": 50, "window": "9d"}]
+    stages = [{"weight": 25, "window": "1d"}, {"weight": 50, "window": "9d"}]
     plan = {**PLAN, "stages": stages, "deadline": "2d", "on_deadline": does}
     days = live(plan)
     days.live(1.9)
@@ -347,7 +349,8 @@ def test_who_misses_the_deadline_goes_no_further(
     assert days.weight == (50 if phase is Phase.PAUSED else 0)
     kind = EntryKind.PAUSE if phase is Phase.PAUSED else EntryKind.KILL
     [entry] = days.entries(kind)
-    assert "not promoted within 2d" in entry.text + str(entry.latch)
+    why = entry.text if entry.latch is None else entry.latch.reason
+    assert "not promoted within 2d" in why
 
 
 @pytest.mark.parametrize("rates", [alike, fails_after(3.0)], ids=["good", "fading"])
@@ -356,14 +359,14 @@ def test_labels_that_come_two_days_late_hold_every_stage_for_them(
 ) -> None:
     plan = {
         **PLAN,
-        "stages": [{"weight": 5}, {"weight": 50}, {"weight": 100}],
+        "stages": [{"weight": 25}, {"weight": 50}, {"weight": 100}],
         "metrics": {"correct": {"matures_after": "2d"}},
     }
-    days = live(plan, rates=rates)
-    days.live_until(lambda: days.weight == 50, most=4)
-    assert 2 < days.day < 3
+    days = live(plan, rates=rates, users_a_day=20_000)
+    days.live_until(lambda: days.weight == 50, most=4, hours=4)
+    assert 2 < days.day < 3.5
     if rates is alike:
-        days.live_until(lambda: days.phase is Phase.WATCH, most=4)
+        days.live_until(lambda: days.phase is Phase.WATCH, most=4, hours=4)
         return
-    days.live_until(lambda: days.phase is Phase.ROLLED_BACK, most=7)
-    assert 5 < days.day < 7
+    days.live_until(lambda: days.phase is Phase.ROLLED_BACK, most=5, hours=4)
+    assert 5 < days.day < 7.5

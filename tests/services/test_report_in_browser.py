@@ -25,7 +25,7 @@ from flipback.report._style import DARK, LIGHT
 
 DOM = "--dump-dom"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-ITS_OWN = re.compile(r"https?://[a-z0-9]+\.google\.com/")
+ITS_OWN = re.compile(r"https?://([a-z0-9]+\.)+google\.com/")
 """What the browser itself asks for, whatever page it shows."""
 
 KEPT = Path(os.environ.get("CI_ARTIFACTS", "dist")) / "report"

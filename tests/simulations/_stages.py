@@ -1,4 +1,4 @@
-"""A ramp whose stages the gate leaves, as a controller lets it, and harm in a late one."""
+"""A ramp whose stages the gate leaves, as a controller lets it, and late harm."""
 
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -35,6 +35,7 @@ class Staged:
         harmed: The candidate's rate once it is harmed.
         from_stage: The first stage that is, None for none.
         step: Subjects of the candidate between two looks.
+        window: Looks in a stage before its gate is asked.
         most: Looks in a stage before the run ends where it stands, or a stage ends
             whatever its gate says, if it is `hasty`.
         hasty: A person moves on where the gate does not, and always just then when
@@ -47,6 +48,7 @@ class Staged:
     harmed: float = 0.02
     from_stage: int | None = None
     step: int = 400
+    window: int = 1
     most: int = 8
     hasty: bool = False
     renews: bool = True
@@ -59,7 +61,8 @@ class Staged:
     def rolled_back(self, seed: int) -> At | None:
         """Return where the candidate was rolled back."""
         plan, rng = self.plan, np.random.default_rng(seed)
-        counts = Counts(plan=plan, metric="error")
+        shares = {_epoch(at): weight / 100 for at, weight in enumerate(WEIGHTS)}
+        counts = Counts(plan=plan, metric="error", share=shares)
         peaks = analyze(plan, counts.evidence).peaks
         for stage, weight in enumerate(WEIGHTS):
             before = 0.0
@@ -73,7 +76,8 @@ class Staged:
                 peaks = said.peaks
                 if said.verdict is Verdict.FAIL:
                     return At(stage, look * self.step)
-                if self._leaves(plan, evidence, said, weight, before):
+                asked = look >= self.window
+                if asked and self._leaves(plan, evidence, said, weight, before):
                     break
                 before = said.log_g
             else:

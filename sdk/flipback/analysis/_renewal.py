@@ -50,8 +50,11 @@ class Renewal(NamedTuple):
 
 
 def since_renewal(evidence: Evidence, renewal: Renewal | None) -> Evidence | None:
-    """Return what was seen since the last stage began; None where that is all."""
-    if renewal is None or not renewal.number:
+    """Return what was seen since the last stage began.
+
+    None where that is all of it, and where nobody knows when epochs were opened.
+    """
+    if renewal is None or not renewal.number or not evidence.opened:
         return None
     new = {e for e, opened in evidence.opened.items() if opened >= renewal.since}
     if new >= {key.epoch for key in evidence.cells}:
@@ -85,7 +88,9 @@ def renewed(
     share = RESERVE / (number * (number + 1))
     together = average([whole.log_e, recent.log_e], [1 - RESERVE, share])
     if recent.log_e + log(share) < max(log_threshold, whole.log_e + kept):
-        return replace(whole, log_e=together)
+        heavier = recent if recent.log_e + log(share) > whole.log_e + kept else whole
+        breached = heavier.breached_by_control
+        return replace(whole, log_e=together, breached_by_control=breached)
     return replace(recent, log_e=together, note=SINCE)
 
 

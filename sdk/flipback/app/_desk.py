@@ -44,7 +44,9 @@ from flipback.rollout import (
     refusal,
 )
 from flipback.steering import (
+    DEADLINE,
     NextMove,
+    doubts_of,
     elapsed,
     first,
     onward,
@@ -114,7 +116,15 @@ class Desk:
         flag = self._moves.flag(plan)
         asked = resumed(plan, stands.record, candidate_weight(plan, flag))
         going = replace(stands, plan=plan)
-        return self._carry_out(going, asked, actor=actor, why=reason, flag=flag)
+        doubts = doubts_of(self._judged(going, ())[0])
+        return self._carry_out(
+            going,
+            asked,
+            actor=actor,
+            why=reason,
+            flag=flag,
+            overruled=(*doubts, DEADLINE) if self._is_late(going) else doubts,
+        )
 
     def finish(self, route: str, *, actor: str, reason: str) -> Moved:
         """Give the candidate to everybody, without a holdback; the attempt is over."""
@@ -184,6 +194,11 @@ class Desk:
             record=record,
             latch=self._ground.newest_latch(route),
         )
+
+    def _is_late(self, stands: Stands) -> bool:
+        deadline = stands.plan.deadline
+        lasted = timedelta(seconds=max(0.0, self._now() - stands.record.started))
+        return deadline is not None and lasted >= deadline
 
     def _may_start(self, stands: Stands, reason: str) -> No | None:
         latch, route = stands.latch, stands.plan.route
@@ -259,6 +274,7 @@ class Desk:
         actor: str,
         why: str,
         flag: FlagState | None = None,
+        overruled: tuple[str, ...] = (),
     ) -> Moved:
         order = Order(
             plan=stands.plan,
@@ -267,6 +283,7 @@ class Desk:
             actor=actor,
             why=why,
             found=None if flag is None else in_force(flag),
+            overruled=overruled,
         )
         try:
             outcome = self._moves.carry_out(order)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from flipback.config import Settings
-from flipback.control import Ground
+from flipback.control import Ground, Told
 from flipback.plan import RolloutPlan
 from flipback.rollout import Phase, RolloutRecord
 
@@ -49,12 +49,19 @@ def drill_plan(flag: str) -> RolloutPlan:
 def with_drill(ground: Ground, settings: Settings) -> Ground:
     """Return the ground with the drill's route, where a drill flag is configured.
 
-    For kill switches alone: nobody looks at the evidence of that route.
+    For kill switches alone: nobody looks at the evidence of that route, and nobody
+    is told of its kills.
     """
     flag = settings.drill_flag
     if flag is None or DRILL_ROUTE in ground.plans:
         return ground
-    return replace(ground, plans={**ground.plans, DRILL_ROUTE: drill_plan(flag)})
+
+    def tell(told: Told) -> None:
+        if told.route != DRILL_ROUTE:
+            ground.tell(told)
+
+    plans = {**ground.plans, DRILL_ROUTE: drill_plan(flag)}
+    return replace(ground, plans=plans, tell=tell)
 
 
 def drill_under_way(record: RolloutRecord) -> str:

@@ -7,7 +7,7 @@ from flipback.analysis import Analysis
 from flipback.assignment import Cohort
 from flipback.control import REASON, rollout_command
 from flipback.latch import Latch
-from flipback.plan import RolloutPlan, nearest
+from flipback.plan import OnFail, RolloutPlan, nearest
 from flipback.rollout import Phase, RolloutRecord, phase_of
 from flipback.steering import accepted_alone
 from flipback.verdict import Action, Gate, Verdict
@@ -72,7 +72,7 @@ def may_promote(
     if unknown:
         hint = nearest(unknown[0], declared, otherwise="see [cohorts] in the plan")
         return No(why=f"no cohort {unknown[0]!r} is declared", remedy=hint)
-    if gate.verdict is Verdict.FAIL or analysis.action is Action.ROLL_BACK:
+    if _is_proven(stands.plan, gate) or analysis.action is Action.ROLL_BACK:
         return No(why="harm is proven; nobody promotes that")
     if analysis.action is Action.FREEZE:
         return No(why="; ".join(analysis.frozen), remedy="see to the data first")
@@ -93,14 +93,32 @@ def _of_doubt(route: str, gate: Gate, accept: Collection[Cohort]) -> No:
     return No(why=_undecided(gate), remedy=remedy)
 
 
+def _is_proven(plan: RolloutPlan, gate: Gate) -> bool:
+    """Return whether a guardrail that rolls back is proven to be broken.
+
+    Where the plan pauses for a guardrail, a person decides.
+    """
+    return any(
+        finding.verdict is Verdict.FAIL
+        and plan.guardrails[finding.place].on_fail is OnFail.ROLL_BACK
+        for finding in gate.findings
+    )
+
+
 def _undecided(gate: Gate) -> str:
     open_tests = [
         f"{each.metric} of {each.cohort or 'everybody'}"
         for each in gate.findings
         if each.verdict is Verdict.INCONCLUSIVE
     ]
+    broken = [
+        f"{each.metric} of {each.cohort or 'everybody'}"
+        for each in gate.findings
+        if each.verdict is Verdict.FAIL
+    ]
     undecided = [f"undecided: {', '.join(open_tests)}"] if open_tests else []
-    return "; ".join([*gate.waits, *undecided]) or "nothing is proven yet"
+    proven = [f"proven to be broken: {', '.join(broken)}"] if broken else []
+    return "; ".join([*gate.waits, *undecided, *proven]) or "nothing is proven yet"
 
 
 def doubt_taken(gate: Gate, accept: Collection[Cohort], reason: str) -> str:

@@ -27,6 +27,7 @@ from flipback.control._restore import (
     snapshot_for,
 )
 from flipback.control._shares import NO_SHARE, Shares
+from flipback.control._told import Told
 
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "Shares",
     "Snapshot",
     "SystemClock",
+    "Told",
     "culprits",
     "gate_of",
     "in_force",

@@ -247,6 +247,7 @@ class Delivery:
             change = self._kill(self._writer, plan, report.latch)
         except Exception as error:  # noqa: BLE001 - a bug of a writer stops no kill
             return self._unwritten(report, error)
+        overtaken = change.raced and change.changed
         if not change.changed and report.written is not None:
             change = report.written  # the one that has the flag as it was before
         report = replace(report, written=change)
@@ -254,6 +255,8 @@ class Delivery:
             doubt = self._doubt(self._writer, plan, report.latch)
         except Exception as error:  # noqa: BLE001 - likewise
             doubt = f"it cannot be read back: {_said(error)}"
+        if overtaken and not doubt:
+            doubt = "another writer, which hangs, may overwrite it"
         if doubt:
             doubt = f"flag service: took the kill, but {doubt}"
             return _with_problem(replace(report, flag=Delivered.PENDING), doubt)

@@ -18,7 +18,7 @@ from flipback.histogram import Thresholds
 from flipback.latch import Latch, merge_all, scope_of
 from flipback.plan import RolloutPlan, nearest
 from flipback.ports import Intent
-from flipback.rollout import RolloutRecord, phase_of
+from flipback.rollout import By, RolloutRecord, phase_of
 from flipback.routing import Switch
 from flipback.telemetry import Stood
 
@@ -226,7 +226,7 @@ class KillSwitch:
     def _pursue(self, route: str, report: KillReport) -> None:
         if report.settled:
             return
-        if not report.complete:
+        if report.problem and not report.complete:
             self._ground.faults.note(
                 route, f"trip {report.latch.trip} not delivered yet", report.problem
             )
@@ -238,12 +238,15 @@ class KillSwitch:
 
     def _take_up(self, latch: Latch, *, waits: bool) -> None:
         if latch.held:
+            self._tell_again(latch)
             report = KillReport(
                 latch=latch, durable=False, stored=False, flag=Delivered.PENDING
             )
+            plan = self._plan_of(latch.route)
             if waits:
-                report = self._delivery.attempt(self._plan_of(latch.route), report)
-            self._pursue(latch.route, report)
+                report = self._delivery.attempt(plan, report)
+            if not report.settled:
+                self._delivery.pursue(plan, report)
             return
         ledger, store = self._ground.ledger, self._ground.store
         try:
@@ -255,6 +258,16 @@ class KillSwitch:
         except FlipbackError as error:
             del self._taken_up[latch.route]  # taken up again with the next beat
             self._ground.faults.note(latch.route, "release not everywhere yet", error)
+
+    def _tell_again(self, latch: Latch) -> None:
+        """Tell of a kill whose process may have died before it did; twice is once."""
+        found: tuple[str, ...] = ()
+        with suppress(Exception):  # the sentences only adorn what is told
+            for entry in self._ground.ledger.entries():
+                if entry.latch is not None and entry.latch.order == latch.order:
+                    found = entry.findings if entry.route == latch.route else found
+        automatic = latch.actor in {EVALUATOR, By.PLAN}
+        self._ground.tell(told_of_trip(latch, automatic=automatic, findings=found))
 
     def _merge(self, source: str, copies: Mapping[str, Latch] | None) -> None:
         if copies is None:
@@ -270,13 +283,20 @@ class KillSwitch:
             _tell(before.get(name, NEVER), latch)
 
     def _read_records(self) -> None:
-        """Read where rollouts stand; the last known records stay if that fails."""
+        """Read where rollouts stand; what cannot be read stays as it was known."""
         before = self.records
         try:
             self.records = self._ground.store.rollouts()
         except Exception as error:  # noqa: BLE001 - the thread that obeys goes on
             self._ground.faults.note("*", "store unreadable", error)
+            self.records = {**before, **dict(self._readable_records())}
         tell_of_moves(before, self.records)
+
+    def _readable_records(self) -> Iterator[tuple[str, RolloutRecord]]:
+        """Yield the records beside one that is garbage, or of a later version."""
+        for route in self._ground.plans:
+            with suppress(Exception):  # said already, of all of them
+                yield route, self._ground.store.rollout(route)
 
     def _from_ledger(self) -> Mapping[str, Latch] | None:
         try:

@@ -59,6 +59,7 @@ class Order:
         why: Why, for people.
         found: The managed split as it was found and is accepted, None where it is
             not looked at.
+        overruled: What asked for a pause, heard by a person who goes on all the same.
         findings: On which findings, a sentence each.
         lease: The asker's right to move; None for a person.
     """
@@ -69,6 +70,7 @@ class Order:
     actor: str
     why: str
     found: Mapping[str, int] | None = None
+    overruled: tuple[str, ...] = ()
     findings: tuple[str, ...] = ()
     lease: Lease | None = None
 
@@ -115,6 +117,8 @@ class Moves:
         if flag is not None and asked.weight is not None:
             wanted = _wanted(order.plan, flag, asked.weight)
             following = replace(following, pending=wanted, split=in_force(flag))
+            if asked.move is not Move.START and following.pending == following.split:
+                following = _not_renewed(following, order.record)
         self._replace(following, order.lease)
         if flag is None:
             return Outcome(record=following, recorded=self._note(order, following))
@@ -178,7 +182,7 @@ class Moves:
         if move is Move.START:
             return _begun(following, before, order.plan, trip=latch.trip, now=now)
         if move is Move.RESUME and order.found is not None:
-            return _resumed(following, before, order.plan, order.found)
+            return _resumed(following, order, order.found)
         return following
 
     def _brought(self, order: Order, record: RolloutRecord, flag: FlagState) -> Outcome:
@@ -319,6 +323,7 @@ def _begun(
         attempt=before.attempt + 1 if before.revision else before.attempt,
         trip=trip,
         started=now,
+        overruled=(),
         renewals=0,
         renewed_at=now,
         plan=plan.model_dump_json(),
@@ -327,16 +332,23 @@ def _begun(
     )
 
 
+def _not_renewed(record: RolloutRecord, before: RolloutRecord) -> RolloutRecord:
+    """Return the record without a new beginning of what is weighed on its own.
+
+    Where the split stays as it is, as from the last stage to the watch, no epoch begins
+    either: nothing would count as seen since, however long one waits.
+    """
+    return replace(record, renewals=before.renewals, renewed_at=before.renewed_at)
+
+
 def _resumed(
-    record: RolloutRecord,
-    before: RolloutRecord,
-    plan: RolloutPlan,
-    found: Mapping[str, int],
+    record: RolloutRecord, order: Order, found: Mapping[str, int]
 ) -> RolloutRecord:
     """Return the record that goes on from the split that was found.
 
     A stage that is gone on with as it was has not begun anew.
     """
+    before = order.record
     same = before.stage == record.stage and found == before.split
     return replace(
         record,
@@ -344,7 +356,8 @@ def _resumed(
         renewed_at=before.renewed_at if same else record.since,
         split=found,
         pending={},
-        plan=plan.model_dump_json(),
+        plan=order.plan.model_dump_json(),
+        overruled=tuple(sorted({*before.overruled, *order.overruled})),
         since=before.since if same else record.since,
     )
 

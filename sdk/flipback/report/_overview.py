@@ -147,19 +147,15 @@ def _group(data: ReportData, key: _Group, rows: Sequence[CourseFinding]) -> Mark
 
 
 def _axis(domain: Domain, unit: Unit, step: float) -> Markup:
-    """Return the scale that the lines below share."""
+    """Return the scale that the lines below share; the last label has the unit."""
     frame = _frame(domain, _AXIS)
     marks = _marks(domain, step)
-    labels = [
-        tag(
-            "text",
-            amount(v, unit, step=step),
-            x=frame.across(v),
-            y=12,
-            class_=_place(v, domain),
-        )
-        for v in marks
-    ]
+    labels: list[Markup] = []
+    for value in marks:
+        said = amount(value, unit, step=step)
+        said = said if value == marks[-1] else said.removesuffix(f" {unit.value}")
+        x, place = frame.across(value), _place(value, domain)
+        labels.append(tag("text", said, x=x, y=12, class_=place))
     return tag(
         "svg", *labels, width="100%", height=_AXIS, aria_hidden="true", class_="chart"
     )

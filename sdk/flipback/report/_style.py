@@ -166,7 +166,7 @@ background:var(--paper)}
 table.forest tbody th.group{padding-left:0;padding-top:16px;font-weight:650}
 table.forest tbody tr:first-child td{padding-top:16px}
 table.forest tr.failed th{color:var(--bad);font-weight:650}
-table.forest td:last-child{min-width:8.5em}
+table.forest td:last-child{min-width:9.5em}
 table.forest small{display:block;color:var(--quiet);font-weight:400;max-width:30em}
 table.ledger td{border-bottom:1px solid var(--grid)}
 table.ledger td:nth-child(-n+4){white-space:nowrap}
@@ -196,7 +196,7 @@ dl.facts{grid-template-columns:1fr 1fr}
 .plot{margin-left:48px}.labelled{margin-right:90px}.plot>.axis-title{margin-left:-48px}
 table.forest td:nth-child(2){min-width:170px}
 table.forest tbody th{max-width:9em;min-width:8.5em;white-space:normal;
-overflow-wrap:anywhere}
+overflow-wrap:break-word}
 .multiples{grid-template-columns:1fr 1fr;column-gap:14px}
 }
 """

@@ -90,7 +90,7 @@ class Decider:
         cohorts = self._cohorts_of(user)
         if standing.override is not None:
             said = Evaluated(name=None, reason=standing.override)
-        elif standing.killed and not standing.killed.isdisjoint(cohorts):
+        elif standing.killed and _is_in(user, cohorts, standing.killed):
             said = Evaluated(name=None, reason=Reason.KILLED)
         elif unit is None:
             said = Evaluated(
@@ -202,6 +202,23 @@ class Decider:
         return tuple(cohorts)
 
 
+def _is_in(
+    user: EvaluationContext, cohorts: tuple[Cohort, ...], killed: frozenset[Cohort]
+) -> bool:
+    """Return whether a subject is in one of these cohorts, declared or not.
+
+    A kill outlives the plan that it was made under, which may watch less by now.
+    """
+    if not killed.isdisjoint(cohorts):
+        return True
+    pairs = (cohort.partition("=") for cohort in killed)
+    return any(_spelled(attribute(user, name)) == value for name, _, value in pairs)
+
+
+def _spelled(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _given_to(subject: int, alike: Assignment, at: float) -> Assignment:
     """Return this assignment for one subject, as a decision of its own."""
     decision_id = f"{_ids.getrandbits(64):016x}"
@@ -212,5 +229,4 @@ def _cohort(name: str, declared: dict[str, Cohort], value: object) -> Cohort:
     """Name a cohort; undeclared values pool in one, absent ones in another."""
     if value is None:
         return f"{name}={NO_VALUE}"
-    spelled = str(value).lower() if isinstance(value, bool) else str(value)
-    return declared.get(spelled, f"{name}={OTHER_VALUE}")
+    return declared.get(_spelled(value), f"{name}={OTHER_VALUE}")

@@ -15,6 +15,7 @@ _RECORDS = TypeAdapter(RolloutRecord)
 _TRIPS = TypeAdapter(dict[str, int])
 _TIMES = TypeAdapter(dict[str, float])
 _SECRET_BYTES = 32
+_LONGEST_LEASE_S = 60.0
 _PUT_LATCH = """
 INSERT OR REPLACE INTO latches (route, trip, held, reason, actor, intent, at)
 VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -91,12 +92,16 @@ def _fence(db: sqlite3.Connection, name: str) -> int:
 def acquire(
     db: sqlite3.Connection, name: str, *, holder: str, now: float, ttl_s: float
 ) -> Lease | None:
-    """Renew a lease under its fence, or take one that has expired under the next."""
+    """Renew a lease under its fence, or take one that has expired under the next.
+
+    One that lasts longer than any lease was taken by a clock that was ahead, and would
+    keep everybody out until then: it has expired, and the fence stops who had it.
+    """
     row = db.execute(
         "SELECT holder, fence, expires_at FROM leases WHERE name = ?", (name,)
     ).fetchone()
     current, fence, expires_at = row or ("", 0, now)
-    expired = expires_at <= now
+    expired = not now < expires_at <= now + max(ttl_s, _LONGEST_LEASE_S)
     if not expired and current != holder:
         return None
     lease = Lease(name=name, holder=holder, fence=fence + 1 if expired else fence)

@@ -143,3 +143,19 @@ def _unable(capabilities: object) -> object:
 
 def _entries(days: Days) -> list:
     return list(days._assembly.ground.ledger.entries())
+
+
+def test_a_killed_cohort_stays_killed_when_the_plan_watches_it_no_more(
+    live: Live,
+) -> None:
+    days = live()
+    flipped(days)
+    plan = days.project.path / "rollouts" / "plan.toml"
+    text = plan.read_text().replace('"enterprise"', '"partner"')
+    plan.write_text(text)
+    days.router.stop()
+    days.operator.close()
+    days.deploy()
+    days.project.write_flag({"v1": 50, "v2": 50})
+    assert served(days, "enterprise") == {"v1"}
+    assert served(days, "free") == {"v1", "v2"}

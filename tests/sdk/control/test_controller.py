@@ -231,3 +231,26 @@ def _by_hand(days: Days, weight: float) -> None:
 def _entries(days: Days, kind: EntryKind) -> list[LedgerEntry]:
     entries = days._assembly.ground.ledger.entries()
     return [entry for entry in entries if entry.kind is kind]
+
+
+def test_what_a_person_has_overruled_pauses_no_more(live: Live) -> None:
+    worse = {**ERRORS, "metric": "correct", "kind": "mean", "fails_on": "increase"}
+    days = live(guardrails=[{**worse, "tolerance": 0.01, "on_fail": "pause"}, ERRORS])
+    days.rates = lambda _day, metric, _c: 0.95 if metric == "correct" else 0.02
+    days.operator.start(ROUTE, actor="ada")
+    days.live_until(lambda: days.phase is Phase.PAUSED, most=3)
+    resumed = days.operator.resume(ROUTE, actor="ada")
+    assert resumed.record.overruled == ("correct value of everybody",)
+    days.live(1, hours=6)
+    assert (days.phase, days.weight) == (Phase.CANARY, 10)
+    moved = days.operator.promote(ROUTE, actor="ada", reason="more is fine")
+    assert (moved.refused, days.weight) == ("", 50)
+
+
+def test_a_deadline_that_a_person_has_overruled_pauses_no_more(live: Live) -> None:
+    days = live(stages=[{"weight": 10, "window": "9d"}], deadline="2d")
+    days.operator.start(ROUTE, actor="ada")
+    days.live_until(lambda: days.phase is Phase.PAUSED, most=3, hours=12)
+    days.operator.resume(ROUTE, actor="ada")
+    days.live(1, hours=12)
+    assert days.phase is Phase.CANARY

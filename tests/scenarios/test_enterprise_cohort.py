@@ -89,6 +89,7 @@ def check_trace(demo: Demo) -> None:
     assert events == ["flipback.guardrail.verdict", "flipback.flip"]
 
 
+@pytest.mark.long
 def test_an_unbiased_candidate_is_held_and_running_it_again_repeats(demo: Demo) -> None:
     first, again = (demo.run("--good", "--calls", "5000") for _ in range(2))
     assert first.returncode == again.returncode == 0, first.stderr + again.stderr

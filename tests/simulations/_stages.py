@@ -111,6 +111,17 @@ class Staged:
         return gated.verdict is Verdict.PASS
 
 
+ROLLOUTS = (
+    Staged(),
+    Staged(
+        name="harm as large as is tolerated, a person moves on at the worst moments",
+        harmed=0.03,
+        from_stage=0,
+        hasty=True,
+    ),
+)
+
+
 def _epoch(stage: int) -> str:
     return f"e{stage}"
 

@@ -5,7 +5,7 @@ from functools import partial
 
 from tests.simulations import _designs as designs
 from tests.simulations._late import slow_labels
-from tests.simulations._race import OURS, Design, Ending, race
+from tests.simulations._race import OURS, Design, Ending, over, race
 from tests.simulations._report import (
     PEERS,
     Options,
@@ -16,6 +16,7 @@ from tests.simulations._report import (
     table,
     verdict_of_rate,
 )
+from tests.simulations._stages import ROLLOUTS
 
 
 TARGET = 0.05
@@ -27,9 +28,12 @@ def main(options: Options) -> Report:
     rows: list[list[str]] = []
     for place, (design, runs) in enumerate(_designs(options)):
         endings = race(design, runs, jobs=options.jobs)
-        rows.append(_row(design, endings))
+        rows.append(_row(design.name, endings))
         if place < _DRAWN:
             drawn[design.name] = _rates(endings)
+    for staged in ROLLOUTS:
+        endings = over(staged.run, range(options.times(2.5)), jobs=options.jobs)
+        rows.append(_row(staged.name, endings))
     head = ["identical models", "runs", "target", "flipback rolled back", "", *PEERS]
     return Report(
         text=table(head, rows), plots={"false-rollbacks": partial(_plot, drawn)}
@@ -51,11 +55,11 @@ def _designs(options: Options) -> Sequence[tuple[Design, int]]:
     )
 
 
-def _row(design: Design, endings: Sequence[Ending]) -> list[str]:
+def _row(name: str, endings: Sequence[Ending]) -> list[str]:
     found, runs = hits(endings), len(endings)
     met = verdict_of_rate(found, runs, TARGET)
     others = [share(endings, rule) for rule in PEERS]
-    return [design.name, str(runs), "<= 5 %", rate(found, runs), met, *others]
+    return [name, str(runs), "<= 5 %", rate(found, runs), met, *others]
 
 
 def _rates(endings: Sequence[Ending]) -> Mapping[str, tuple[int, int]]:

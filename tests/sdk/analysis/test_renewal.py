@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 from tests.simulations._book import plan_of
 from tests.simulations._counts import Counts
-from tests.simulations._stages import Staged
+from tests.simulations._stages import ROLLOUTS, Staged
 
 from flipback.analysis import Analysis, Renewal, analyze
 from flipback.analysis._renewal import RESERVE, SINCE
@@ -39,14 +39,7 @@ def look(evidence: Evidence, renewal: Renewal | None) -> Analysis:
     return analyze(PLAN, evidence, renewal=renewal)
 
 
-@pytest.mark.parametrize(
-    "staged",
-    [
-        Staged(),
-        Staged(name="as bad as is tolerated", harmed=0.03, from_stage=0, hasty=True),
-    ],
-    ids=["the gate moves on", "somebody moves on at the worst of moments"],
-)
+@pytest.mark.parametrize("staged", ROLLOUTS, ids=lambda staged: staged.name)
 def test_a_ramp_over_six_stages_is_rolled_back_by_mistake_no_more_than_alpha(
     staged: Staged,
 ) -> None:
@@ -57,7 +50,7 @@ def test_a_ramp_over_six_stages_is_rolled_back_by_mistake_no_more_than_alpha(
 
 
 def test_harm_of_a_late_stage_is_found_in_less_than_half_the_time() -> None:
-    late = Staged(base=0.1, harmed=0.2, from_stage=3, step=500, window=30, most=30)
+    late = Staged(base=0.1, harmed=0.2, from_stage=3, step=1_000, window=12, most=12)
     found = [late.rolled_back(seed) for seed in range(3)]
     before = [replace(late, renews=False).rolled_back(seed) for seed in range(3)]
     for at, without in zip(found, before, strict=True):

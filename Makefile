@@ -38,7 +38,10 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/pyright
 
+# Real servers and a real browser, installed where they are missing.
 test-services: $(VENV)/.dev
+	@command -v chromium chromium-browser google-chrome >/dev/null \
+		|| { apt-get update -qq && apt-get install -y -qq chromium; }
 	$(BIN)/python -m pytest tests/services $(ARGS)
 
 # The tests once more, against what users install instead of the source tree, and

@@ -193,6 +193,7 @@ class Controller:
             look.evidence,
             look.analysis,
             trip=look.era,
+            without=look.without,
         )
 
     def _weight(self, look: Look) -> float | None:

@@ -130,8 +130,10 @@ class Moves:
         """Finish what a crash or an outage has left pending."""
         if not record.pending:
             return record
-        flag = self.flag(plan)
-        return self._converge(plan, record, flag, lease)[0]
+        settled, change = self._converge(plan, record, self.flag(plan), lease)
+        if settled.phase is record.phase:
+            self.note(_left_undone(settled, change, at=self._at()))
+        return settled
 
     def took_over(
         self, record: RolloutRecord, plan: RolloutPlan, lease: Lease | None
@@ -300,6 +302,23 @@ class Moves:
 
     def _at(self) -> str:
         return self._ground.clock.now().isoformat()
+
+
+def _left_undone(
+    record: RolloutRecord, change: FlagChange | None, *, at: str
+) -> LedgerNote:
+    """Return the note of a move whose process may have died before it noted it."""
+    return LedgerNote(
+        kind=EntryKind.FLAG_WRITE,
+        route=record.route,
+        at=at,
+        text=f"stage {record.stage + 1}, left pending and finished: {record.why}",
+        actor=record.actor,
+        attempt=record.attempt,
+        stage=record.stage,
+        before="" if change is None else change.before.token,
+        after="" if change is None else change.after.token,
+    )
 
 
 def in_force(flag: FlagState) -> Mapping[str, int]:

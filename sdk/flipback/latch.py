@@ -9,14 +9,16 @@ Rules, as an order on (trip, released):
 
 Two copies of a latch (ledger, store, memory, another process) merge by taking
 the greater one, so copies may arrive late, twice or in any order. A release
-names its trip: releasing trip 3 cannot free trip 4, which is greater. Two hosts
-that cannot see each other may both make trip 3; the later of the two words is kept.
+names its trip: releasing trip 3 cannot free trip 4, which is greater.
+
+Two hosts that cannot see each other may both make trip 3, by different intents. A
+release of the one does not free the other: where they meet, that is trip 4.
 
 A kill of one cohort is a latch of its own, kept under the name of route and cohort.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
 from flipback.assignment import EVERYBODY, Cohort
@@ -43,8 +45,21 @@ class Latch:
         return (self.trip, not self.held)
 
     def merge(self, other: Self) -> Self:
-        """Return the greater of two copies, of equals the one that spoke later."""
+        """Return the greater of two copies, of equals the one that spoke later.
+
+        A kill is freed by the release of its own intent alone: one that meets the
+        release of another kill with the same number comes after it.
+        """
+        if self._is_of_another_kill(other):
+            held, released = (self, other) if self.held else (other, self)
+            return replace(held, trip=released.trip + 1)
         return other if other._rank > self._rank else self
+
+    def _is_of_another_kill(self, other: Self) -> bool:
+        """Return whether one is held and the other released, for unlike kills."""
+        same_trip = self.trip == other.trip and self.held is not other.held
+        intents = {self.intent, other.intent}
+        return same_trip and "" not in intents and len(intents) > 1
 
     def killed(self, *, reason: str, actor: str, intent: str, at: str) -> "Latch":
         """Return the latch after one more kill; the same intent again is no new trip.
@@ -106,6 +121,11 @@ def scoped(route: str, cohort: Cohort) -> str:
 
 
 def scope_of(name: str) -> Scope:
-    """Return whom the latch of this name is about; routes have no bracket."""
-    route, _, cohort = name.partition("[")
-    return Scope(route, cohort.removesuffix("]") or EVERYBODY)
+    """Return whom the latch of this name is about.
+
+    No route has a bracket in its name, so one that is not closed names no cohort.
+    """
+    route, bracket, cohort = name.partition("[")
+    if not bracket or not cohort.endswith("]"):
+        return Scope(name, EVERYBODY)
+    return Scope(route, cohort[:-1])

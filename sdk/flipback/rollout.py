@@ -157,6 +157,8 @@ class RolloutRecord:
         renewed_at: When the last one was decided on, Unix seconds: what is seen of
             its split comes after.
         plan: The plan that this attempt goes by, as JSON; empty before any attempt.
+        replaced: Digests of the plans that the attempt went by before, which processes
+            may still have that were started with them.
         version: The candidate's version, as the plan states it.
         tries: How many attempts this version has had, this one included.
     """
@@ -178,6 +180,7 @@ class RolloutRecord:
     renewals: int = 0
     renewed_at: float = 0.0
     plan: str = ""
+    replaced: tuple[str, ...] = ()
     version: str = ""
     tries: int = 0
 
@@ -236,6 +239,8 @@ def moved(  # noqa: PLR0913 - each a part of a move
     """
     phase = phase_of(record, latch)
     problem = refusal(phase, move, by)
+    if move is Move.START and latch.held:
+        problem = f"the route is killed (trip {latch.trip}); release that first"
     if not problem and to not in RULES[phase][move].to:
         problem = f"{move} does not lead from {phase} to {to}"
     if problem:

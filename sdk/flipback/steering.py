@@ -258,7 +258,8 @@ def _overdue(now: Situation, why: str) -> NextMove:
 
 def _edited(now: Situation) -> str:
     known = now.record.split
-    if not known or _shown(now.split) == _shown(known):
+    begun = bool(known) or bool(now.record.started)
+    if now.record.pending or not begun or _shown(now.split) == _shown(known):
         return ""
     return f"{EDITED}: {_spelled(now.record.split)} became {_spelled(now.split)}"
 

@@ -139,6 +139,14 @@ class Days:
     def phase(self) -> Phase:
         return phase_of(self.record, self._assembly.ground.newest_latch(ROUTE))
 
+    @property
+    def opened(self) -> Mapping[str, float]:
+        """Return when each epoch of the attempt opened."""
+        standing = self._assembly.killswitch.switches[ROUTE].standing
+        store = self._assembly.ground.store
+        evidence = store.evidence(ROUTE, attempt=standing.attempt, trip=standing.era)
+        return evidence.opened
+
     def entries(self, *kinds: EntryKind) -> list[LedgerEntry]:
         """Return what the ledger has of some kinds, or all of it."""
         every = self._assembly.ground.ledger.entries()

@@ -1,4 +1,4 @@
-"""An application whose candidate aborts the process when it answers unseen."""
+"""An application whose candidate aborts the process, seen or unseen."""
 
 import os
 import sys

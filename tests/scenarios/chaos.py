@@ -1,314 +1,51 @@
-"""Lets something strike at every step of a trip or a move: `chaos.py KIND FOLDER`.
+"""Lets something strike at each step of a trip or a move: `chaos.py FOLDER KIND ...`.
 
 A program of its own, because it forks: each process of each case is a real one, and
 dies by SIGKILL. Prints what became of each case, as a line of JSON.
 """
 
 import ctypes
-import io
 import json
 import os
-import select
-import shutil
 import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
-
-from days import Days
-from openfeature.evaluation_context import EvaluationContext
+from typing import NamedTuple
 
 import striking
-from apps import App
+from doomed import (
+    WITHIN_S,
+    Case,
+    WallClock,
+    case_of,
+    kill_by_hand,
+    obeyed,
+    seen,
+    surely,
+    template,
+    tripped,
+    until,
+)
 from flipback.app import Guard, _runtime
-from flipback.cli import main
 from flipback.control import SystemClock, _controller, _notify
-from flipback.ports import EntryKind
 from flipback.rollout import Phase
-from flipback.stores import FileLedger, SqliteStore
-from flipback.verdict import Verdict
-from flipback_providers.flagfile import FlagFileProvider
-from projects import FLAG, ROUTE, Project, as_toml, create_project
+from flipback.stores import SqliteStore
+from projects import ROUTE
 
 
-PLAN: dict[str, object] = {
-    "stages": [{"weight": 10}, {"weight": 50, "window": "7d"}],
-    "cohorts": None,
-    "guardrails": [
-        {"metric": "error", "fails_on": "increase", "tolerance": 1.0, "kind": "event"}
-    ],
-}
-SUBJECTS = 3000
-WITHIN_S = 20.0
-AT_ONCE = 6
+AT_ONCE = 8
+HOUR = timedelta(hours=1)
 _CAPABILITIES_3 = 0x20080522
 _OVERRIDES = 0b110  # of modes, and of those for reading
-HOUR = timedelta(hours=1)
-
-
-def until(true: Callable[[], bool], *, within_s: float = WITHIN_S) -> bool:
-    """Return whether this became true in time; looked at now and then."""
-    clock, pause = SystemClock(), threading.Event()
-    end = clock.monotonic() + within_s
-    while not true():
-        if clock.monotonic() > end:
-            return False
-        pause.wait(0.03)
-    return True
-
-
-class WallClock:
-    """The machine's clock, whose wall time can be set."""
-
-    def __init__(self) -> None:
-        self._machine = SystemClock()
-        self._ahead = timedelta(0)
-
-    def now(self) -> datetime:
-        return self._machine.now() + self._ahead
-
-    def monotonic(self) -> float:
-        return self._machine.monotonic()
-
-    def turn(self, by: timedelta) -> None:
-        self._ahead += by
-
-
-def template(folder: Path, *, harmful: bool) -> None:
-    """Make a project in its first stage, with evidence that decides what is next."""
-    project = create_project(folder, plan=PLAN)
-    project.write_flag({"v1": 100, "v2": 0})
-    days = Days(
-        project,
-        rates=(lambda *_: 0.5) if harmful else (lambda *_: 0.02),
-        users_a_day=20_000,
-    )
-    days.clock.turn(SystemClock().now() - days.clock.now() - timedelta(days=5))
-    assert not days.operator.start(ROUTE, actor="ada").refused
-    for _ in range(36):
-        days.step(2.0, looks=False)
-        gate = days.operator.status()[0].gate
-        if harmful or (gate is not None and gate.verdict is Verdict.PASS):
-            break
-    days.close()
-
-
-@dataclass(kw_only=True)
-class Case:
-    """One step of one kind, in a folder of its own."""
-
-    kind: str
-    step: str
-    folder: Path
-    project: Project
-    pids: list[int] = field(default_factory=list)
-    apps: list[int] = field(default_factory=list)
-
-    @property
-    def struck(self) -> Path:
-        return self.folder / "struck"
-
-    @property
-    def told(self) -> Path:
-        return self.folder / "told"
-
-    def fork(self, act: Callable[[], object]) -> int:
-        """Let another process act, which ends with its parent at the latest."""
-        child = os.fork()
-        if child:
-            self.pids.append(child)
-            return child
-        quietly(self.folder / "log")
-        try:
-            act()
-        finally:
-            os._exit(0)
-
-    def application(
-        self, armed: Callable[[], object] | None = None, clock: WallClock | None = None
-    ) -> int:
-        """Start an application, and wait until it decides."""
-        reader, writer = os.pipe()
-
-        def act() -> None:
-            os.close(reader)
-            if armed:
-                armed()
-            with App(self.project, fails=False, clock=clock) as app:
-                os.write(writer, b".")
-                serve(self.folder, app)
-
-        pid = self.fork(act)
-        os.close(writer)
-        if armed is None:
-            select.select([reader], [], [], WITHIN_S)
-            self.apps.append(pid)
-        os.close(reader)
-        return pid
-
-    def guard(self, armed: Callable[[], object] | None = None) -> int:
-        """Start `flipback guard`."""
-
-        def act() -> None:
-            if armed:
-                armed()
-            main(["guard", "--config", str(self.project.config)])
-
-        return self.fork(act)
-
-    def strikes(self, *victims: int, me: bool) -> Callable[[], None]:
-        """Return what kills these processes, and the one that calls it."""
-
-        def strike() -> None:
-            self.struck.touch()
-            for pid in victims:
-                os.kill(pid, signal.SIGKILL)
-            if me:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        return strike
-
-    def waits(self) -> Callable[[], None]:
-        """Return what waits until the case goes on."""
-
-        def strike() -> None:
-            (self.folder / f"struck-{os.getpid()}").touch()
-            self.struck.touch()
-            until((self.folder / "go on").exists)
-
-        return strike
-
-    def entries(self) -> list[EntryKind]:
-        ledger = FileLedger(self.project.ledger, SystemClock())
-        return [e.kind for e in ledger.entries() if not e.route.startswith("flipback")]
-
-    def kinds(self, kind: EntryKind) -> int:
-        return self.entries().count(kind)
-
-    def events(self) -> list[str]:
-        if not self.told.exists():
-            return []
-        lines = self.told.read_text().splitlines()
-        return [json.loads(line)["event"] for line in lines]
-
-    def close(self) -> None:
-        for pid in self.pids:
-            with_no = os.waitpid(pid, os.WNOHANG)[0] == 0
-            if with_no:
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
-        self.pids = []
-
-
-def quietly(log: Path) -> None:
-    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-    os.dup2(out, 1)
-    os.dup2(out, 2)
-
-
-def serve(folder: Path, app: App) -> None:
-    """Serve a little until the parent is gone; say when control is served."""
-    parent = os.getppid()
-    obeys = folder / f"obeys-{os.getpid()}"
-
-    def ends() -> bool:
-        if app.reason() == "killed":
-            obeys.touch()
-        return os.getppid() != parent
-
-    until(ends, within_s=2 * WITHIN_S)
-
-
-def case_of(kind: str, step: str, origin: Path, folder: Path) -> Case:
-    """Copy a template, and let people be told by a program."""
-    shutil.copytree(origin, folder)
-    config = folder / "flipback.toml"
-    tell = ["/bin/sh", "-c", f"cat >> {folder}/told; echo >> {folder}/told"]
-    way = {"command": tell, "on": ["trip", "blocked", "held"]}
-    run = "thread" if kind == "application" else "elsewhere"
-    guard = {"run": run, "flush": "100ms", "every": "100ms"}
-    notify = "".join(f"{k} = {json.dumps(v)}\n" for k, v in way.items())
-    flags = folder / "flags.flagd.json"
-    if kind == "read-only":
-        (folder / "flags").mkdir()
-        flags = flags.rename(folder / "flags" / flags.name)
-    toml = {"guard": guard, "flags": f"flagfile:{flags.relative_to(folder)}"}
-    config.write_text(f"{as_toml(toml)}\n[[notify]]\n{notify}")
-    project = Project(path=folder, config=config, flags=flags)
-    return Case(kind=kind, step=step, folder=folder, project=project)
-
-
-def command(case: Case, *words: str) -> tuple[int, str]:
-    """Run the command line in this process; return its status and what it said."""
-    said = io.StringIO()
-    with redirect_stdout(said), redirect_stderr(said):
-        status = main([*words, "--config", str(case.project.config)])
-    return status, said.getvalue()
-
-
-def kill_by_hand(case: Case) -> None:
-    def act() -> None:
-        words = ["kill", ROUTE, "--reason", "bad", "--actor", "eve"]
-        main([*words, "--config", str(case.project.config)])
-
-    child = case.fork(act)
-    os.waitpid(child, 0)
-    case.pids.remove(child)
-
-
-def offered(project: Project) -> dict[str, int]:
-    """Return whom the flag file gives what, flipback or not."""
-    provider, counted = FlagFileProvider(project.flags), dict[str, int]()
-    provider.reload()
-    for number in range(SUBJECTS):
-        user = EvaluationContext(f"subject-{number}", {"plan": "free"})
-        variant = provider.resolve_string_details(FLAG, "v1", user).value
-        counted[variant] = counted.get(variant, 0) + 1
-    return counted
-
-
-def seen(case: Case) -> dict[str, object]:
-    """Return what a fresh process serves, and what people are told."""
-    verified, history = command(case, "ledger", "--verify")
-    _, status = command(case, "status")
-    with App(case.project, fails=False) as fresh:
-        served = dict(fresh.serve(100))
-        reason = fresh.reason()
-    return {
-        "kind": case.kind,
-        "step": case.step,
-        "struck": case.struck.exists(),
-        "verified": verified,
-        "history": history if verified else "",
-        "status": status,
-        "served": served,
-        "reason": reason,
-        "trips": case.kinds(EntryKind.KILL),
-        "arrivals": case.kinds(EntryKind.FLAG_WRITE),
-        "offered": offered(case.project),
-        "told": case.events(),
-    }
-
-
-def obeyed(case: Case) -> bool:
-    return all((case.folder / f"obeys-{pid}").exists() for pid in case.apps)
-
-
-def tripped(case: Case) -> bool:
-    """Return whether nothing more is to come of a trip."""
-    done = EntryKind.FLAG_WRITE in case.entries() and "trip" in case.events()
-    return done and obeyed(case)
 
 
 def trip(case: Case) -> dict[str, object]:
     """Let the guard roll back; whom the kind names dies at the step."""
     app = case.application()
-    mine, other = case.kind in {"guard", "both"}, case.kind in {"neither guard"}
-    victims = [] if other or case.kind == "guard" else [app]
+    mine = case.kind != "application"
+    victims = [] if case.kind == "guard" else [app]
     strike = case.strikes(*victims, me=mine)
     guard = case.guard(lambda: striking.arm(case.step, strike))
     until(case.struck.exists)
@@ -442,69 +179,68 @@ def moved(case: Case, *, killed: bool) -> bool:
     store = SqliteStore(case.project.store, clock=SystemClock())
     record = store.rollout(ROUTE)
     store.close()
-    done = record.stage == 1 and not record.pending and record.phase is Phase.CANARY
-    return done and json.dumps(["v2", 50000]) in compact(case.project)
-
-
-def compact(project: Project) -> str:
-    return json.dumps(json.loads(project.flags.read_text()))
+    return record.stage == 1 and not record.pending and record.phase is Phase.CANARY
 
 
 AT = ["before ledger", "after ledger", "before flag", "after note", "before told"]
-KINDS: dict[str, tuple[Callable[[Case], dict[str, object]], list[str], bool]] = {
-    "guard": (trip, striking.TRIP, True),
-    "other": (trip, striking.TRIP, True),
-    "both": (trip, striking.TRIP, True),
-    "application": (trip_alone, striking.TRIP, True),
-    "forward": (trip_amid_a_jump, AT, True),
-    "back": (trip_amid_a_jump, AT, True),
-    "two guards": (trip_of_two, ["before ledger", "before store", "before flag"], True),
-    "read-only": (trip_read_only, ["none"], True),
-    "dies": (move, striking.MOVE, False),
-    "killed": (move, striking.MOVE, False),
-    "dies and killed": (move, striking.MOVE, False),
+
+
+class Kind(NamedTuple):
+    """What is done in each case of a kind, at which steps, and on which evidence."""
+
+    act: Callable[[Case], dict[str, object]]
+    steps: list[str]
+    harmful: bool = True
+
+
+KINDS = {
+    "guard": Kind(trip, striking.TRIP),
+    "application": Kind(trip, striking.TRIP),
+    "both": Kind(trip, striking.TRIP),
+    "own guard": Kind(trip_alone, striking.TRIP),
+    "forward": Kind(trip_amid_a_jump, AT),
+    "back": Kind(trip_amid_a_jump, AT),
+    "two guards": Kind(trip_of_two, ["before ledger", "before store", "before flag"]),
+    "read-only": Kind(trip_read_only, ["none"]),
+    "dies": Kind(move, striking.MOVE, harmful=False),
+    "killed": Kind(move, striking.MOVE, harmful=False),
+    "dies and killed": Kind(move, striking.MOVE, harmful=False),
 }
 
 
-@contextmanager
-def hurried() -> Iterator[None]:
+def hurry() -> None:
     """Let what a dead process held lapse sooner, as nobody waits ten seconds here."""
     _notify.LEASE_S = 1.0
     _controller.TTL_S, _controller._RENEWED_S = 1.0, 0.3  # noqa: SLF001
-    _runtime._BEAT_S = 0.2  # type: ignore[misc]  # noqa: SLF001
-    yield
+    _runtime._BEAT_S = 0.2  # noqa: SLF001
 
 
-def run(kind: str, place: Path) -> None:
-    act, steps, harmful = KINDS[kind]
+def run(kinds: Sequence[str], place: Path) -> None:
+    """Run all cases of these kinds, which begin alike, some at a time."""
     origin = place / "template"
-    waited = os.fork()
-    if not waited:
-        template(origin, harmful=harmful)
-        os._exit(0)
-    assert os.waitpid(waited, 0)[1] == 0
+    child = os.fork()
+    if not child:
+        surely(lambda: template(origin, harmful=KINDS[kinds[0]].harmful))
+    assert os.waitpid(child, 0)[1] == 0
     running: dict[int, Path] = {}
-    for number, step in enumerate(steps):
-        while len(running) >= AT_ONCE:
+    for kind, step in [(each, step) for each in kinds for step in KINDS[each].steps]:
+        if len(running) >= AT_ONCE:
             collect(running)
-        case = case_of(kind, step, origin, place / str(number))
+        case = case_of(kind, step, origin, place / f"{kind} {step}".replace(" ", "-"))
         child = os.fork()
         if not child:
-            survive(case, act)
+            surely(lambda c=case: become(c))  # type: ignore[misc]  # bound now
         running[child] = case.folder
     while running:
         collect(running)
 
 
-def survive(case: Case, act: Callable[[Case], dict[str, object]]) -> None:
-    code = 1
+def become(case: Case) -> None:
     try:
-        became = act(case)
-        (case.folder / "became").write_text(json.dumps(became))
-        code = 0
+        became = KINDS[case.kind].act(case)
     finally:
         case.close()
-        os._exit(code)
+    (case.folder / "became").write_text(json.dumps(became))
 
 
 def collect(running: dict[int, Path]) -> None:
@@ -517,5 +253,5 @@ def collect(running: dict[int, Path]) -> None:
 
 if __name__ == "__main__":
     striking.watch()
-    with hurried():
-        run(sys.argv[1], Path(sys.argv[2]))
+    hurry()
+    run(sys.argv[2:], Path(sys.argv[1]))

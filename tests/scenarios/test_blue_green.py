@@ -2,7 +2,7 @@
 
 import random
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,19 +15,17 @@ from flipback.config import load_settings
 from flipback.ports import EntryKind
 from flipback.rollout import Phase
 from flipback.testing import FakeClock
-from projects import ROUTE, create_project
+from projects import FLAG, create_project
 from troubles import PATIENCE_S
 
 
 pytestmark = pytest.mark.long
 
-PLAN: Mapping[str, object] = {
-    "cohorts": {},
-    "holdback": 5,
-    "watch": "1d",
-    "stages": [{"shadow": 0.2, "until": "stable latency"}, {"weight": 100}],
-    "guardrails": [{"metric": "error", "fails_on": "increase", "tolerance": 0.2}],
-}
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "blue-green.md"
+PLAN = PAGE.read_text().split("```toml\n")[1].split("```")[0]
+"""The one that people are told to write."""
+
+ROUTE, BLUE, GREEN = "recommendations", "collaborative-filtering", "deep-learning"
 PAUSE_S = 0.2
 """Between two calls, so 60 shadow answers a minute."""
 
@@ -48,15 +46,16 @@ class Fleet:
     """
 
     def __init__(self, folder: Path) -> None:
-        project = create_project(folder, plan=PLAN, split={"v1": 100, "v2": 0})
+        plan = PLAN.replace("recommender-model", FLAG)
+        project = create_project(folder, plan=plan, split={BLUE: 100, GREEN: 0})
         self.clock = FakeClock()
         self.rng = random.Random(1)  # noqa: S311 - scatter that is the same each time
         self.router = flipback.Router.from_config(project.config, clock=self.clock)
         self.route: flipback.Route[[], str] = self.router.route(ROUTE)
-        self.route.variant("v1", version="1")(self._blue)
-        self.route.variant("v2", version="1")(self._green)
+        self.route.variant(BLUE, version="1")(self._blue)
+        self.route.variant(GREEN, version="1")(self._green)
         self.operator = Operator.open(load_settings(project.config), clock=self.clock)
-        self.assembly = self.router._assembly
+        self.assembly = self.router._assembly  # noqa: SLF001 - its clock is ours
         self.green_fails = False
         self.green_answers = 0
         self._blue_at = self.clock.monotonic()
@@ -153,7 +152,7 @@ def test_green_is_warmed_up_unseen_and_switched_to_when_it_is_stable(
     assert 0.9 < len(green) / len(minute) < 1
     assert max(green) < 1.5 * GREEN_S
     [step] = _entries(fleet, EntryKind.ADVANCE)
-    assert "95 % of subjects" in step.text
+    assert "95 % of subjects" in step.note
 
 
 def test_a_regression_is_back_on_a_hot_blue_at_the_next_call(fleet: Fleet) -> None:
@@ -179,7 +178,7 @@ def test_green_that_never_settles_is_never_switched_to(
 ) -> None:
     times = iter(range(10**9))
     monkeypatch.setattr(
-        fleet, "_take", lambda _: fleet.clock.advance(0.02 * 1.001 ** next(times))
+        fleet, "_take", lambda _: fleet.clock.advance(0.02 * 1.0005 ** next(times))
     )
     fleet.operator.start(ROUTE, actor="ada")
     fleet.settle()

@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from apps import App
+from flipback import Reason
 from flipback.assignment import EVERYBODY
 from flipback.control import SystemClock
 from flipback.stores import SqliteStore
@@ -15,6 +18,8 @@ from troubles import until
 
 
 CRASHES = Path(__file__).with_name("crashing.py")
+ABORTS = Path(__file__).with_name("aborting.py")
+MOST_ABORTS = 30
 
 
 def crash(project: Project) -> None:
@@ -81,3 +86,24 @@ def exposed(project: Project) -> dict[int, int]:
         for key, cell in cells.items()
         if (key.metric, key.cohort, key.variant) == ("exposure@7200", EVERYBODY, "v2")
     }
+
+
+@pytest.mark.long
+def test_a_candidate_that_aborts_its_process_is_rolled_back(
+    project: CreateProject,
+) -> None:
+    folder = project()
+    for _ in range(MOST_ABORTS):
+        done = subprocess.run(  # noqa: S603 - our own program
+            [sys.executable, ABORTS, folder.config],
+            check=False,
+            timeout=60,
+            stderr=subprocess.DEVNULL,
+        )
+        assert done.returncode == -signal.SIGABRT
+        with App(folder, fails=False) as app:
+            (look,) = app.router.guard.look()
+            if look.kill is not None:
+                break
+    with App(folder, fails=False) as app:
+        assert until(lambda: app.reason() is Reason.KILLED)

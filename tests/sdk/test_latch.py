@@ -114,7 +114,7 @@ def test_of_two_kills_of_one_trip_the_later_is_told() -> None:
     assert two.merge(one) is two
     assert merge_all("r", [two, one]) is two
     freed = release(one, 1)
-    assert two.merge(freed) is freed
+    assert two.merge(freed) == replace(two, trip=2)
 
 
 @pytest.mark.parametrize("word", ["at", "intent", "actor", "reason"])
@@ -141,3 +141,21 @@ def test_no_copy_that_is_behind_frees_a_kill(latch: Latch, behind: Latch) -> Non
     if behind.trip < held.trip:
         assert held.merge(behind) is held
         assert behind.merge(held) is held
+
+
+def test_a_release_frees_no_other_kill_that_was_given_the_same_number() -> None:
+    """Two hosts that could not see each other have both made trip 1."""
+    never = Latch(route="support")
+    mine = never.killed(reason="a", actor="ada", intent="mine", at="1")
+    yours = never.killed(reason="b", actor="bob", intent="yours", at="2")
+    freed = yours.released(1, reason="fixed", actor="bob", at="3")
+    for met in (mine.merge(freed), freed.merge(mine)):
+        assert (met.trip, met.held, met.intent) == (2, True, "mine")
+        assert met.merge(mine) == met
+        assert met.merge(freed) == met
+
+
+def test_a_copy_of_a_kill_is_freed_by_its_own_release() -> None:
+    killed = Latch(route="support").killed(reason="", actor="", intent="i", at="")
+    freed = killed.released(1, reason="", actor="", at="")
+    assert killed.merge(freed) == freed.merge(killed) == freed

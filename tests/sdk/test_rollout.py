@@ -251,3 +251,19 @@ def test_phases_tell_who_sees_what_and_whether_they_go_on(
     phase: Phase, *, shows: bool, runs: bool, is_open: bool
 ) -> None:
     assert (phase.shows_candidate, phase.runs, phase.is_open) == (shows, runs, is_open)
+
+
+def test_a_killed_route_is_started_by_nobody() -> None:
+    held = Latch(route="support").killed(reason="", actor="", intent="i", at="")
+    with pytest.raises(MoveRefused, match="release"):
+        moved(
+            RolloutRecord(route="support"),
+            held,
+            Move.START,
+            by=By.PERSON,
+            to=Phase.CANARY,
+            stage=0,
+            actor="ada",
+            why="",
+            now=0.0,
+        )

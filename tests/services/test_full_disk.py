@@ -3,12 +3,14 @@
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from apps import App, operator
+from flipback import Reason
 from flipback.errors import LedgerError, StoreError
 from flipback.latch import Latch
 from flipback.ports import EntryKind, Intent, LedgerNote
@@ -17,18 +19,36 @@ from flipback.testing import FakeClock
 from flipback.testing.evidence import ROUTE, batch, cell, key
 from flipback.testing.mirror import LEDGER, entry
 from flipback.testing.outbox import NOTICE
+from projects import ROUTE as PLANNED
+from projects import create_project
+from troubles import until
 
 
 AT = "2026-01-01T00:00:00Z"
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tmp_path)]
+@contextmanager
+def mounted(place: Path) -> Iterator[Path]:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
     if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode:  # noqa: S603
         pytest.skip("may not mount a file system")
-    yield tmp_path
-    subprocess.run(["umount", str(tmp_path)], check=True)  # noqa: S603, S607
+    yield place
+    subprocess.run(["umount", str(place)], check=True)  # noqa: S603, S607
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    with mounted(tmp_path) as disk:
+        yield disk
+
+
+@pytest.fixture
+def small_disk_beside(tmp_path: Path) -> Iterator[Path]:
+    """Return a small disk on which nothing else of the test is."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    with mounted(place) as disk:
+        yield disk
 
 
 def fill(disk: Path) -> None:
@@ -93,3 +113,27 @@ def test_copies_and_notices_on_a_full_disk_are_refused_whole(small_disk: Path) -
         store.mirror(LEDGER, entries[:20])
         assert store.post(NOTICE)
         assert len(store.mirrored(LEDGER)) == 20
+
+
+def test_a_trip_on_a_full_disk_is_obeyed_and_delivered(
+    tmp_path: Path, small_disk_beside: Path
+) -> None:
+    folder = create_project(
+        tmp_path / "project",
+        guard={"run": "thread"},
+        store=f"sqlite:{small_disk_beside}/flipback.db",
+        ledger=f"{small_disk_beside}/flipback.ledger.jsonl",
+    )
+    with App(folder, fails=False) as app:
+        app.serve(50)
+        fill(small_disk_beside)
+        with operator(folder) as person:
+            (report,) = person.kill([PLANNED], reason="bad", actor="ada", wait_s=5)
+        assert report.durable
+        assert until(lambda: app.reason() is Reason.KILLED)
+        assert until(lambda: '"targeting": {}' in folder.flags.read_text())
+    ledger = FileLedger(small_disk_beside / "flipback.ledger.jsonl", FakeClock())
+    kills = [e for e in ledger.entries() if e.kind is EntryKind.KILL]
+    assert [kill.latch and kill.latch.trip for kill in kills] == [1]
+    with App(folder, fails=False) as fresh:
+        assert fresh.reason() is Reason.KILLED

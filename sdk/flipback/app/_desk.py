@@ -114,6 +114,8 @@ class Desk:
             return self._refused(stands, not_accepted(stands))
         plan = stands.written if accept_plan else stands.plan
         flag = self._moves.flag(plan)
+        if not flag.split:
+            return self._refused(stands, _no_split(stands))
         asked = resumed(plan, stands.record, candidate_weight(plan, flag))
         going = replace(stands, plan=plan)
         doubts = doubts_of(self._judged(going, ())[0])
@@ -319,6 +321,13 @@ class Desk:
 
     def _at(self) -> str:
         return self._ground.clock.now().isoformat()
+
+
+def _no_split(stands: Stands) -> No:
+    return No(
+        why=f"flag {stands.plan.flag!r} has no split to go on from",
+        remedy="give it one in the flag service, with the candidate at 0 or more",
+    )
 
 
 def _restored(

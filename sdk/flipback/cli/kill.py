@@ -98,6 +98,12 @@ KILL = Command(
 )
 
 
+_COHORT_OF_A_ROUTE = Problem(
+    problem="no route has a `[` in its name",
+    remedy="to kill one cohort: flipback kill ROUTE --cohort attribute=value",
+)
+
+
 @contextmanager
 def _break_glass() -> Generator[None]:
     """Add to an error what a person can still do at night."""
@@ -118,6 +124,9 @@ def _routes(options: Options, reading: Reading) -> Sequence[str]:
         routes = [*(plan.route for plan in plans), *reading.unplanned]
         none = Problem(problem="no plan names a route", remedy="name the route to kill")
         return list(dict.fromkeys(routes)) or refuse(reading, "--all", none)
+    for route in options.routes:
+        if "[" in route:
+            refuse(reading, route, _COHORT_OF_A_ROUTE)
     return list(dict.fromkeys(options.routes))
 
 

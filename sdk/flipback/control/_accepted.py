@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from flipback.plan import RolloutPlan, loosened
 from flipback.rollout import RolloutRecord
+
+
+_KEYS = TypeAdapter(dict[str, object])
+_UNREADABLE = "the plan that was accepted cannot be read by this version of flipback"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +36,8 @@ class AcceptedPlans:
         """Return the plan in force, given the one in the files.
 
         That is the one in the files, unless it promises less than the one that the
-        attempt was started with, or that a person has accepted since.
+        attempt was started with, or that a person has accepted since; or unless it
+        was replaced since this process was started with it.
         """
         known = self._known.get(plan.route)
         if known is not None and known[0] == record.plan and known[1] is plan:
@@ -43,16 +48,26 @@ class AcceptedPlans:
 
 
 def _compared(plan: RolloutPlan, record: RolloutRecord) -> Accepted:
-    before = _plan_in(record)
-    if before is None:
+    if not record.plan or record.plan == plan.model_dump_json():
         return Accepted(plan=plan)
+    before = _plan_in(record.plan)
+    if before is None:
+        return Accepted(plan=plan, loosened=(_UNREADABLE,))
+    if plan.digest in record.replaced:
+        return Accepted(plan=before)
     less = loosened(before, plan)
     return Accepted(plan=before if less else plan, loosened=less)
 
 
-def _plan_in(record: RolloutRecord) -> RolloutPlan | None:
-    """Return the accepted plan; None without one, or where another version wrote it."""
+def _plan_in(dumped: str) -> RolloutPlan | None:
+    """Return the accepted plan; None where it cannot be read.
+
+    What another version adds to a plan is left out: while a rollout runs, processes
+    of two versions may take turns.
+    """
     try:
-        return RolloutPlan.model_validate_json(record.plan) if record.plan else None
+        written = _KEYS.validate_json(dumped)
+        known = {k: v for k, v in written.items() if k in RolloutPlan.model_fields}
+        return RolloutPlan.model_validate(known)
     except ValidationError:
         return None

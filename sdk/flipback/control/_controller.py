@@ -80,9 +80,12 @@ class Controller:
         known = self._switch.records.get(look.route)
         record = known or RolloutRecord(route=look.route)
         phase = phase_of(record, self._switch.latch(look.route))
-        if look.kill is not None:
+        if look.kill is not None and self._dry is None:
             self._keep(look, record, phase, self._weight(look))
         if not self._is_due(look.route, phase):
+            return
+        if self._dry is not None:
+            self._say(look, record, phase)
             return
         lease = self._lease(look.route)
         if lease is None:
@@ -94,16 +97,49 @@ class Controller:
 
     def _lead(self, look: Look, lease: Lease) -> None:
         record = self._ground.store.rollout(look.route)
-        if self._dry is None:
-            record = self._moves.settle(look.plan, record, lease)
-            record = self._with_plan(look, record, lease)
+        if not self._is_of(look, record):
+            return
+        record = self._moves.settle(look.plan, record, lease)
+        record = self._with_plan(look, record, lease)
         phase = phase_of(record, self._switch.latch(look.route))
         flag = self._moves.flag(look.plan)
         self._keep(look, record, phase, candidate_weight(look.plan, flag))
         if record.pending or not phase.runs:
             return
         gated = self._gate(look, record, phase, flag)
-        asked = next_move(
+        asked = self._asked(look, record, phase, flag, gated)
+        if asked.move is not None:
+            self._carry_out(look, record, asked, lease, gated)
+
+    def _is_of(self, look: Look, record: RolloutRecord) -> bool:
+        """Return whether a look is at the rollout as it stands now, and not before."""
+        seen = look.record
+        era = self._switch.switches[look.route].standing.era
+        return (seen.attempt, seen.revision, look.era) == (
+            record.attempt,
+            record.revision,
+            era,
+        )
+
+    def _say(self, look: Look, record: RolloutRecord, phase: Phase) -> None:
+        """Say what would be done; without the lease, which whoever acts needs."""
+        if self._dry is None or record.pending or not phase.runs:
+            return
+        flag = self._moves.flag(look.plan)
+        gated = self._gate(look, record, phase, flag)
+        asked = self._asked(look, record, phase, flag, gated)
+        if asked.move is not None:
+            self._dry.would_move(record, asked)
+
+    def _asked(
+        self,
+        look: Look,
+        record: RolloutRecord,
+        phase: Phase,
+        flag: FlagState,
+        gated: Gate,
+    ) -> NextMove:
+        return next_move(
             Situation(
                 plan=look.plan,
                 record=record,
@@ -115,8 +151,6 @@ class Controller:
                 now=self._time.now(),
             )
         )
-        if asked.move is not None:
-            self._carry_out(look, record, asked, lease, gated)
 
     def _carry_out(
         self,
@@ -126,9 +160,6 @@ class Controller:
         lease: Lease,
         gated: Gate,
     ) -> None:
-        if self._dry is not None:
-            self._dry.would_move(record, asked)
-            return
         if asked.move is Move.ROLL_BACK:
             self._overdue(look, record, asked)
             return

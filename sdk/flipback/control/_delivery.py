@@ -29,6 +29,7 @@ from flipback.config import flag_ref, flag_variant
 from flipback.control._appender import Appender
 from flipback.control._arrival import arrival, is_arrival, offered
 from flipback.control._clock import SystemClock
+from flipback.control._commands import REASON, rollout_command
 from flipback.control._pause import pause_s
 from flipback.errors import FlagProblem, FlagWriteError, FlipbackError, LedgerError
 from flipback.latch import Latch, scope_of
@@ -385,7 +386,7 @@ def _way_out(latch: Latch) -> str:
         return ""
     return (
         f"; {cohort} gets control where flipback decides, and to have it in the flag"
-        f" too, kill all of it: flipback kill {route} --reason ..."
+        f" too, kill all of it: {rollout_command('kill', route, REASON)}"
     )
 
 

@@ -35,6 +35,7 @@ class Look:
 
     Attributes:
         route: The route.
+        record: Where the rollout stood when the evidence was read.
         plan: The plan in force.
         loosened: What the plan in the files promises less of; empty where it is in
             force.
@@ -46,6 +47,7 @@ class Look:
     """
 
     route: str
+    record: RolloutRecord
     plan: RolloutPlan
     loosened: tuple[str, ...]
     without: frozenset[Cohort]
@@ -131,10 +133,11 @@ class GuardrailEvaluator:
             accepted.plan, standing, evidence, renewal, shown=shown
         )
         kill = self._act(accepted.plan, analysis, standing)
-        if plan in self._freezing:
+        if plan in self._freezing and self._dry is None:
             self._freeze(plan, evidence.comparison, evidence.histograms)
         return Look(
             route=plan.route,
+            record=record,
             plan=accepted.plan,
             loosened=accepted.loosened,
             without=standing.killed,

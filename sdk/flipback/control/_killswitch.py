@@ -7,9 +7,11 @@ from contextlib import suppress
 from dataclasses import replace
 
 from flipback.control._appender import PATIENCE_S, Appender
+from flipback.control._commands import release_command
 from flipback.control._delivery import Delivered, Delivery, KillReport
 from flipback.control._force import ALL, FORCED_IN_VAIN, ForcedControl
 from flipback.control._ground import Ground
+from flipback.control._notice import on_one_line
 from flipback.control._standings import Known, standing_of
 from flipback.control._telling import tell_of_moves
 from flipback.control._told import told_of_block, told_of_trip
@@ -272,13 +274,13 @@ class KillSwitch:
     def _merge(self, source: str, copies: Mapping[str, Latch] | None) -> None:
         if copies is None:
             return
-        self._read.add(source)
         with self._lock:
             before = dict(self._latches)
             for name in {*before, *filter(self._plan_of, copies)}:
                 known = [before.get(name), copies.get(name)]
                 self._latches[name] = merge_all(name, filter(None, known))
             after = dict(self._latches)
+        self._read.add(source)
         for name, latch in after.items():
             _tell(before.get(name, NEVER), latch)
 
@@ -349,13 +351,16 @@ def _tell(before: Latch, after: Latch) -> None:
     with suppress(Exception):  # a filter of the application must not stop a kill
         if after.held:
             logger.warning(
-                "route %s: control serves, killed by %s (trip %d): %s; "
-                "to end it: flipback release %s --trip %d --reason ...",
-                *(after.route, after.actor, after.trip, after.reason),
-                *(after.route, after.trip),
+                "route %s: control serves, killed by %s (trip %d): %s; to end it: %s",
+                *map(on_one_line, (after.route, after.actor)),
+                after.trip,
+                on_one_line(after.reason),
+                release_command(after.route, after.trip),
             )
         elif before.held:
             logger.warning(
                 "route %s: trip %d released by %s: %s; the flag decides again",
-                *(after.route, after.trip, after.actor, after.reason),
+                on_one_line(after.route),
+                after.trip,
+                *map(on_one_line, (after.actor, after.reason)),
             )

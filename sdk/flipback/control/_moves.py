@@ -37,6 +37,7 @@ KILLED = "the route was killed"
 _NO_WRITER = (
     "nothing can write the flag from here; move the split in the flag service by hand"
 )
+_ONWARD = frozenset({Move.ADVANCE, Move.PROMOTE, Move.FINISH})
 _KINDS: Mapping[Move, EntryKind] = {
     Move.START: EntryKind.START,
     Move.ADVANCE: EntryKind.ADVANCE,
@@ -115,6 +116,8 @@ class Moves:
         latch = self._ground.newest_latch(order.plan.route)
         following = self._following(order, asked.move, latch)
         if flag is not None and asked.weight is not None:
+            if asked.move in _ONWARD:
+                _demand_unedited(order.record, flag)
             wanted = _wanted(order.plan, flag, asked.weight)
             following = replace(following, pending=wanted, split=in_force(flag))
             if asked.move is not Move.START and following.pending == following.split:
@@ -127,12 +130,21 @@ class Moves:
     def settle(
         self, plan: RolloutPlan, record: RolloutRecord, lease: Lease | None
     ) -> RolloutRecord:
-        """Finish what a crash or an outage has left pending."""
+        """Finish what a crash or an outage has left pending.
+
+        Where somebody has paused since, it is acknowledged and not written.
+        """
         if not record.pending:
             return record
-        settled, change = self._converge(plan, record, self.flag(plan), lease)
+        flag, goes_on = self.flag(plan), record.phase is not Phase.PAUSED
+        if not goes_on and in_force(flag) != record.pending:
+            return record
+        settled, change = self._converge(plan, record, flag, lease)
         if settled.phase is record.phase:
-            self.note(_left_undone(settled, change, at=self._at()))
+            # Whoever left it undone may have died before it wrote that down.
+            text = f"stage {record.stage + 1}, left pending and finished: {record.why}"
+            entry = self._entry(EntryKind.FLAG_WRITE, settled, change, text=text)
+            self.note(entry)
         return settled
 
     def took_over(
@@ -140,11 +152,13 @@ class Moves:
     ) -> RolloutRecord:
         """Let the attempt go by another plan, which promises no less."""
         weight = candidate_weight(plan, self.flag(plan))
+        before = RolloutPlan.digest_of(record.plan)
         runs = record.phase is Phase.CANARY and weight is not None
         following = replace(
             record,
             revision=record.revision + 1,
             plan=plan.model_dump_json(),
+            replaced=(*record.replaced, before),
             stage=stage_reached(plan, weight) if runs and weight else record.stage,
         )
         self._replace(following, lease)
@@ -282,19 +296,27 @@ class Moves:
         move = order.move.move
         if move is None or move is Move.ROLL_BACK:
             return True
-        return self.note(
-            LedgerNote(
-                kind=_KINDS[move],
-                route=record.route,
-                at=self._at(),
-                text=_said(order),
-                actor=order.actor,
-                attempt=record.attempt,
-                stage=record.stage,
-                before="" if change is None else change.before.token,
-                after="" if change is None else change.after.token,
-                findings=order.findings,
-            )
+        entry = self._entry(_KINDS[move], record, change, text=_said(order))
+        return self.note(replace(entry, actor=order.actor, findings=order.findings))
+
+    def _entry(
+        self,
+        kind: EntryKind,
+        record: RolloutRecord,
+        change: FlagChange | None,
+        *,
+        text: str,
+    ) -> LedgerNote:
+        return LedgerNote(
+            kind=kind,
+            route=record.route,
+            at=self._at(),
+            text=text,
+            actor=record.actor,
+            attempt=record.attempt,
+            stage=record.stage,
+            before="" if change is None else change.before.token,
+            after="" if change is None else change.after.token,
         )
 
     def _now(self) -> float:
@@ -302,23 +324,6 @@ class Moves:
 
     def _at(self) -> str:
         return self._ground.clock.now().isoformat()
-
-
-def _left_undone(
-    record: RolloutRecord, change: FlagChange | None, *, at: str
-) -> LedgerNote:
-    """Return the note of a move whose process may have died before it noted it."""
-    return LedgerNote(
-        kind=EntryKind.FLAG_WRITE,
-        route=record.route,
-        at=at,
-        text=f"stage {record.stage + 1}, left pending and finished: {record.why}",
-        actor=record.actor,
-        attempt=record.attempt,
-        stage=record.stage,
-        before="" if change is None else change.before.token,
-        after="" if change is None else change.after.token,
-    )
 
 
 def in_force(flag: FlagState) -> Mapping[str, int]:
@@ -342,6 +347,7 @@ def _begun(
         attempt=before.attempt + 1 if before.revision else before.attempt,
         trip=trip,
         started=now,
+        replaced=(),
         overruled=(),
         renewals=0,
         renewed_at=now,
@@ -365,20 +371,36 @@ def _resumed(
 ) -> RolloutRecord:
     """Return the record that goes on from the split that was found.
 
-    A stage that is gone on with as it was has not begun anew.
+    A stage that is gone on with as it was has not begun anew. What is weighed on its
+    own goes on in any case: whoever edited the split began its epoch before.
     """
     before = order.record
     same = before.stage == record.stage and found == before.split
     return replace(
         record,
-        renewals=before.renewals if same else before.renewals + 1,
-        renewed_at=before.renewed_at if same else record.since,
         split=found,
         pending={},
         plan=order.plan.model_dump_json(),
+        replaced=_replaced(before, order.plan),
         overruled=tuple(sorted({*before.overruled, *order.overruled})),
         since=before.since if same else record.since,
     )
+
+
+def _demand_unedited(record: RolloutRecord, flag: FlagState) -> None:
+    """Refuse to move on from a split that somebody else has set."""
+    if record.split and in_force(flag) not in (record.split, record.pending):
+        go_on = (
+            rollout_command("pause", record.route, REASON),
+            rollout_command("resume", record.route),
+        )
+        raise MoveRefused(f"{EDITED}; to go on from it: {' and '.join(go_on)}")
+
+
+def _replaced(before: RolloutRecord, plan: RolloutPlan) -> tuple[str, ...]:
+    """Return the plans that the attempt does not go by any more."""
+    known = (*before.replaced, RolloutPlan.digest_of(before.plan))
+    return tuple(dict.fromkeys(each for each in known if each != plan.digest))
 
 
 def _wanted(plan: RolloutPlan, flag: FlagState, weight: float) -> Mapping[str, int]:
@@ -388,6 +410,12 @@ def _wanted(plan: RolloutPlan, flag: FlagState, weight: float) -> Mapping[str, i
             f"rules back: {rollout_command('restore', plan.route, REASON)}"
         )
     split = split_giving(plan, flag, weight)
+    others = {n for n, share in flag.split.items() if share} - (split or {}).keys()
+    if split is not None and others:
+        raise MoveRefused(
+            f"the split of flag {plan.flag!r} also gives {', '.join(sorted(others))}; "
+            "a rollout moves two variants, so set the others to 0 in the flag service"
+        )
     if split is None:
         raise MoveRefused(
             f"flag {plan.flag!r} has no variant for {plan.control!r} or for "

@@ -42,7 +42,7 @@ def standing_of(plan: RolloutPlan, known: Known, before: Standing) -> Standing:
         before,
         override=_override(route, latch, known),
         trip=latch.trip,
-        era=latch.trip + sum(each.trip for each in cohorts.values() if not each.held),
+        era=latch.trip + sum(each.trip - each.held for each in cohorts.values()),
         attempt=record.attempt,
         stage=record.stage,
         phase=phase,

@@ -149,7 +149,12 @@ class RolloutPlan(Written):
     @property
     def digest(self) -> str:
         """Return a content digest: any change of the plan changes it."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+        return self.digest_of(self.model_dump_json())
+
+    @staticmethod
+    def digest_of(dumped: str) -> str:
+        """Return the digest of a plan that was dumped as JSON."""
+        return hashlib.sha256(dumped.encode()).hexdigest()[:16]
 
     @property
     def declared_cohorts(self) -> tuple[Cohort, ...]:

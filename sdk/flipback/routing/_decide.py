@@ -29,6 +29,10 @@ _ids = random.Random()  # noqa: S311 - see above
 os.register_at_fork(after_in_child=_ids.seed)
 
 
+_Killed = tuple[frozenset[Cohort], tuple[tuple[str, str], ...]]
+"""Cohorts that are killed, and the same as attribute and value."""
+
+
 class _Memory(NamedTuple):
     """What everybody who is answered alike shares, under one standing.
 
@@ -63,6 +67,7 @@ class Decider:
         self._timed = parts.recorder.bookings[plan.route].needs_time
         self._roles = {plan.control: Role.CONTROL, plan.candidate: Role.CANDIDATE}
         self._memory = _Memory(switch.standing, {})
+        self._killed: _Killed = frozenset(), ()
         self._cohorts = tuple(
             (name, {value: f"{name}={value}" for value in values})
             for name, values in plan.cohorts.items()
@@ -90,7 +95,7 @@ class Decider:
         cohorts = self._cohorts_of(user)
         if standing.override is not None:
             said = Evaluated(name=None, reason=standing.override)
-        elif standing.killed and _is_in(user, cohorts, standing.killed):
+        elif standing.killed and self._is_killed(user, cohorts, standing.killed):
             said = Evaluated(name=None, reason=Reason.KILLED)
         elif unit is None:
             said = Evaluated(
@@ -104,6 +109,25 @@ class Decider:
             subject = self._parts.keyring.subject(unit)
         at = self._parts.clock.now().timestamp() if self._timed else 0.0
         return _given_to(subject, alike, at)
+
+    def _is_killed(
+        self,
+        user: EvaluationContext,
+        cohorts: tuple[Cohort, ...],
+        killed: frozenset[Cohort],
+    ) -> bool:
+        """Return whether a subject is in one of these cohorts, declared or not.
+
+        A kill outlives the plan that it was made under, which may watch less by now.
+        """
+        if not killed.isdisjoint(cohorts):
+            return True
+        if self._killed[0] is not killed:
+            pairs = (cohort.partition("=") for cohort in killed)
+            self._killed = killed, tuple((name, value) for name, _, value in pairs)
+        return any(
+            _spelled(attribute(user, name)) == value for name, value in self._killed[1]
+        )
 
     def _ask(self, user: EvaluationContext, era: int) -> Evaluated:
         """Evaluate once per scope, so that a conversation keeps its variant.
@@ -200,19 +224,6 @@ class Decider:
             cohort = declared.get(value) if isinstance(value, str) else None
             cohorts.append(cohort or _cohort(name, declared, attribute(user, name)))
         return tuple(cohorts)
-
-
-def _is_in(
-    user: EvaluationContext, cohorts: tuple[Cohort, ...], killed: frozenset[Cohort]
-) -> bool:
-    """Return whether a subject is in one of these cohorts, declared or not.
-
-    A kill outlives the plan that it was made under, which may watch less by now.
-    """
-    if not killed.isdisjoint(cohorts):
-        return True
-    pairs = (cohort.partition("=") for cohort in killed)
-    return any(_spelled(attribute(user, name)) == value for name, _, value in pairs)
 
 
 def _spelled(value: object) -> str:

@@ -17,12 +17,13 @@ from flipback.exposure import (
     LateOutcome,
 )
 from flipback.histogram import Histogram, Thresholds
-from flipback.plan import LATENCY, RolloutPlan
+from flipback.plan import LATENCY, MetricKind, RolloutPlan
 from flipback.ports import Clock
 
 
 MAX_LATE = 100_000
 MAX_JOURNAL = 65_536
+_EARLY = 100
 _NOTHING_FROZEN: Thresholds = {}
 
 
@@ -146,6 +147,7 @@ class Recorder:
         self._announced: set[str] = set()
         self._excluded: dict[tuple[str, str], int] = {}
         self.candidate_exposures: dict[str, int] = {}
+        self._early = 0
 
     def opened(self, epoch: Epoch) -> None:
         """Remember an epoch; it goes to the store with its first cells."""
@@ -180,6 +182,10 @@ class Recorder:
                 count = self.candidate_exposures.get(route, 0) + 1
                 self.candidate_exposures[route] = count
             self._due(count)
+        elif self._early < _EARLY:
+            # A candidate may end the process at any call; control is known by then.
+            self._early += 1
+            self._due(self._early)
 
     def settle(
         self, route: str, assignment: Assignment, outcomes: Mapping[str, float]
@@ -258,12 +264,19 @@ class Recorder:
                     self.exclude(route, reason)
 
     def _fold_pair(self, route: str, assignment: Assignment, paired: Paired) -> None:
-        """Book each metric that both answers have, and how warm the candidate is."""
+        """Book each metric that both answers have, and how warm the candidate is.
+
+        While it is cold its latencies say how warm it is, and not what it is like.
+        """
         booking, subject = self.bookings[route], assignment.subject
-        other = assignment._replace(variant=self._plans[route].candidate)
+        plan = self._plans[route]
+        other = assignment._replace(variant=plan.candidate)
         control, candidate = self._group(route, assignment), self._group(route, other)
         for metric, value in paired.control.items():
             if metric not in paired.candidate:
+                continue
+            control.distribute(metric, value)
+            if paired.warm_at is not None and _is_latency(plan, metric):
                 continue
             booked = booking.pair(
                 metric,
@@ -274,7 +287,6 @@ class Recorder:
             )
             control.add(booked.control, subject)
             candidate.add(booked.candidate, subject)
-            control.distribute(metric, value)
         latency_s = paired.candidate.get(LATENCY)
         if paired.warm_at is not None and latency_s is not None:
             everybody = self._group(route, other._replace(cohorts=()))
@@ -317,3 +329,7 @@ def _unfold(batch: Batch, alike: _Alike, group: _Group) -> None:
     for metric, histogram in group.histograms.items():
         key = CellKey(*where, 0, metric, EVERYBODY, variant)
         batch.histograms.setdefault(key, Histogram()).merge(histogram)
+
+
+def _is_latency(plan: RolloutPlan, metric: str) -> bool:
+    return metric == LATENCY or plan.kind_of(metric) is MetricKind.LATENCY

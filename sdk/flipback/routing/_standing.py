@@ -15,7 +15,8 @@ class Standing:
         override: Why control serves whatever the flag says, None where it may speak.
         trip: Number of the last kill of everybody.
         era: Which of the periods that releases divide an attempt into; evidence is
-            never pooled across one. `trip`, and the cohorts' trips that were released.
+            never pooled across one. `trip`, and how many of the cohorts' trips were
+            released: it only grows.
         attempt: Which run of the rollout this is.
         stage: The stage in force.
         phase: What the rollout does, the latch considered.

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import TypeAdapter
 
+from flipback.errors import StoreError
 from flipback.latch import Latch
 from flipback.ports import Lease, ProcessRecord
 from flipback.rollout import RolloutRecord
@@ -16,6 +17,7 @@ _TRIPS = TypeAdapter(dict[str, int])
 _TIMES = TypeAdapter(dict[str, float])
 _SECRET_BYTES = 32
 _LONGEST_LEASE_S = 60.0
+_READ_LATCHES = "SELECT route, trip, held, reason, actor, intent, at FROM latches"
 _PUT_LATCH = """
 INSERT OR REPLACE INTO latches (route, trip, held, reason, actor, intent, at)
 VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -23,30 +25,40 @@ VALUES (?, ?, ?, ?, ?, ?, ?)
 
 
 def latches(db: sqlite3.Connection) -> Mapping[str, Latch]:
-    """Return every latch in the table."""
-    rows = db.execute(
-        "SELECT route, trip, held, reason, actor, intent, at FROM latches"
-    )
-    return {
-        route: Latch(
-            route=route,
-            trip=trip,
-            held=bool(held),
-            reason=reason,
-            actor=actor,
-            intent=intent,
-            at=at,
-        )
-        for route, trip, held, reason, actor, intent, at in rows
-    }
+    """Return every latch in the table.
+
+    Raises:
+        StoreError: A row is garbage, so nobody knows what is killed.
+    """
+    return {row[0]: _latch(row) for row in db.execute(_READ_LATCHES)}
 
 
 def put_latch(db: sqlite3.Connection, latch: Latch) -> Latch:
-    """Keep the greater of the stored latch and this one; return it."""
-    merged = latches(db).get(latch.route, Latch(route=latch.route)).merge(latch)
+    """Keep the merger of the stored latch and this one; return it."""
+    row = db.execute(f"{_READ_LATCHES} WHERE route = ?", (latch.route,)).fetchone()
+    merged = latch if row is None else _latch(row).merge(latch)
     words = map(storable, (merged.reason, merged.actor, merged.intent, merged.at))
     db.execute(_PUT_LATCH, (merged.route, merged.trip, merged.held, *words))
     return merged
+
+
+def _latch(row: Sequence[object]) -> Latch:
+    route, trip, held, *words = row
+    if not isinstance(trip, int) or held not in {0, 1}:
+        raise StoreError(
+            f"the store's latch of {route!r} is damaged; delete its row from the table "
+            "`latches`, and look into the ledger for what is killed"
+        )
+    reason, actor, intent, at = map(str, words)
+    return Latch(
+        route=str(route),
+        trip=trip,
+        held=bool(held),
+        reason=reason,
+        actor=actor,
+        intent=intent,
+        at=at,
+    )
 
 
 def storable(text: str) -> str:

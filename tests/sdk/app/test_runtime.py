@@ -6,7 +6,7 @@ import pytest
 from openfeature.evaluation_context import EvaluationContext
 
 import flipback
-from apps import App
+from apps import App, operator
 from flipback.control import Repeater
 from projects import ROUTE, CreateProject
 from troubles import until
@@ -59,3 +59,19 @@ def test_calls_before_the_secret_is_known_are_no_faults(
     assert route.call(USER) == "v1"
     assert not any(kind == flipback.Reason.FAULT for _, kind in router.faults())
     router.stop()
+
+
+def test_a_process_that_finds_neither_ledger_nor_kills_says_so(
+    project: CreateProject, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = project()
+    with App(folder) as app, operator(folder) as person:
+        assert caplog.text.count("a fresh start") == 1
+        person.kill([ROUTE], reason="bad", actor="ada", wait_s=0)
+        assert until(lambda: not app.open)
+    for lost in (folder.ledger, *folder.path.glob("flipback.db*")):
+        lost.unlink()
+    with App(folder):
+        assert caplog.text.count("a fresh start") == 2
+    assert "put the ledger back" in caplog.text
+    assert '"targeting": {}' in folder.flags.read_text()

@@ -1,6 +1,8 @@
 """Rollouts move on proof, by one leader, and never over a person."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,7 +10,9 @@ import pytest
 from days import Days
 from projects import ROUTE, create_project
 
-from flipback.config import flag_ref
+from flipback.app import Guard, Operator
+from flipback.config import flag_ref, load_settings
+from flipback.errors import FlagProblem, FlagWriteError
 from flipback.ports import SCALE, EntryKind, Intent, LedgerEntry
 from flipback.rollout import By, Phase
 
@@ -254,3 +258,119 @@ def test_a_deadline_that_a_person_has_overruled_pauses_no_more(live: Live) -> No
     days.operator.resume(ROUTE, actor="ada")
     days.live(1, hours=12)
     assert days.phase is Phase.CANARY
+
+
+def test_a_look_at_the_attempt_before_moves_nothing(live: Live) -> None:
+    days = live(cool_down="0s")
+    days.operator.start(ROUTE, actor="ada")
+    days.step(12, looks=False)
+    stale = days._assembly.guard.look()
+    days.operator.kill([ROUTE], reason="bad", actor="bob", wait_s=0)
+    days.operator.release(ROUTE, trip=1, reason="fixed", actor="bob")
+    days.operator.restore(ROUTE, actor="ada", reason="again")
+    days.operator.start(ROUTE, actor="ada")
+    days.reload()
+    days.clock.advance(60)
+    days._assembly.controller.step(stale)
+    assert (days.phase, days.weight) == (Phase.CANARY, 10)
+
+
+def test_a_paused_rollout_stays_where_it_is_when_the_flag_service_is_back(
+    live: Live,
+) -> None:
+    days = live()
+    days.operator.start(ROUTE, actor="ada")
+    writer = days._assembly.flags.writer
+    refuses = FlagWriteError("down", kind=FlagProblem.UNAVAILABLE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writer, "set_split", _raising(refuses))
+        days.live(1, hours=6)
+        assert days.operator.status()[0].record.pending
+        days.operator.pause(ROUTE, actor="bob", reason="not now")
+    days.live(1, hours=6)
+    assert (days.phase, days.weight) == (Phase.PAUSED, 10)
+
+
+def test_a_split_that_somebody_writes_where_there_was_none_is_an_edit(
+    live: Live,
+) -> None:
+    days = live()
+    days.operator.start(ROUTE, actor="ada")
+    days.project.write_flag(ALL_CONTROL, targeting={})
+    days.step(1)
+    assert days.phase is Phase.PAUSED
+    assert "no split" in days.operator.resume(ROUTE, actor="ada").refused
+    days.project.write_flag({"v1": 95, "v2": 5})
+    assert not days.operator.resume(ROUTE, actor="ada").refused
+    days.project.write_flag({"v1": 93, "v2": 7})
+    days.live(1, hours=6)
+    assert (days.phase, days.weight) == (Phase.PAUSED, 7)
+
+
+def test_a_third_variant_in_the_split_is_not_taken_away(live: Live) -> None:
+    days = live()
+    days.project.write_flag({"v1": 60, "v2": 0, "v3": 40})
+    assert "v3" in days.operator.start(ROUTE, actor="ada").refused
+    assert days.operator.status()[0].record.revision == 0
+
+
+def test_an_accepted_plan_that_cannot_be_read_pauses(live: Live) -> None:
+    days = live()
+    days.operator.start(ROUTE, actor="ada")
+    store = days._assembly.ground.store
+    record = store.rollout(ROUTE)
+    garbage = replace(record, revision=record.revision + 1, plan='{"stages": 1}')
+    assert store.replace_rollout(garbage, lease=None)
+    days.step(1)
+    assert days.phase is Phase.PAUSED
+    assert "cannot be read" in days.operator.status()[0].record.why
+
+
+def test_a_key_that_another_version_adds_to_the_plan_pauses_nothing(
+    live: Live,
+) -> None:
+    days = live()
+    days.operator.start(ROUTE, actor="ada")
+    store = days._assembly.ground.store
+    record = store.rollout(ROUTE)
+    later = record.plan.replace("{", '{"novelty": 1, ', 1)
+    newer = replace(record, revision=record.revision + 1, plan=later)
+    assert store.replace_rollout(newer, lease=None)
+    days.step(1)
+    assert days.phase is Phase.CANARY
+
+
+def test_a_dry_run_beside_a_guard_takes_nothing_from_it(live: Live) -> None:
+    days = live()
+    days.operator.start(ROUTE, actor="ada")
+    settings = load_settings(days.project.config)
+    guard = settings.guard.model_copy(update={"dry_run": True})
+    dry = Guard(replace(settings, guard=guard), clock=days.clock)
+    try:
+        dry.step()
+        days.live_until(lambda: days.weight == 50, most=3)
+    finally:
+        dry.stop()
+
+
+def test_a_plan_that_a_person_has_accepted_is_not_undone_by_older_processes(
+    live: Live,
+) -> None:
+    days = live()
+    days.operator.start(ROUTE, actor="ada")
+    plan = days.project.path / "rollouts" / "plan.toml"
+    text = plan.read_text()
+    plan.write_text(text.replace('"tolerance" = 1.0', '"tolerance" = 2.0'))
+    with closing(Operator.open(load_settings(days.project.config))) as person:
+        person.pause(ROUTE, actor="ada", reason="a new plan")
+        assert person.resume(ROUTE, actor="ada", accept_plan=True).refused == ""
+    days.step(1)
+    record = days.operator.status()[0].record
+    assert (days.phase, '"tolerance":2.0' in record.plan) == (Phase.CANARY, True)
+
+
+def _raising(error: Exception) -> Callable[..., None]:
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    return refuse

@@ -1,5 +1,7 @@
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
 from typing_extensions import override
@@ -9,7 +11,7 @@ from flipback.control import Delivered, KillSwitch, SystemClock
 from flipback.control._force import ForcedControl
 from flipback.histogram import Threshold
 from flipback.latch import Latch
-from flipback.ports import EntryKind
+from flipback.ports import EntryKind, Intent
 from projects import ROUTE, Project
 from troubles import (
     INTENT,
@@ -411,3 +413,37 @@ def test_frozen_percentiles_outlast_refreshes_and_kills(control: Build) -> None:
     process.switch.kill(ROUTE, intent=INTENT)
     after = process.switch.switches[ROUTE].standing
     assert (after.thresholds, after.override) == (frozen, Reason.KILLED)
+
+
+@pytest.mark.parametrize("trip", ["'x'", "NULL", "1.5"])
+def test_a_damaged_latch_in_the_store_opens_no_route(
+    folder: Project, control: Build, trip: str
+) -> None:
+    first = control()
+    first.switch.refresh()
+    first.switch.kill(ROUTE, intent=Intent(id="i", actor="ada", reason="bad"))
+    first.close()
+    folder.ledger.unlink()
+    with closing(sqlite3.connect(folder.store)) as db, db:
+        row = f"('support[plan=x]', {trip}, 1, '', '', '', '')"
+        db.execute("DROP TABLE latches")
+        db.execute(
+            "CREATE TABLE latches (route, trip, held, reason, actor, intent, at)"
+        )
+        db.execute(f"INSERT INTO latches VALUES {row}")  # noqa: S608 - our own text
+    fresh = control()
+    fresh.switch.refresh()
+    assert fresh.override is Reason.NOT_READY
+    assert "is damaged" in fresh.faults
+
+
+def test_the_command_that_frees_a_kill_can_be_pasted_whatever_the_names_are(
+    control: Build, caplog: pytest.LogCaptureFixture
+) -> None:
+    process = control()
+    process.switch.refresh()
+    intent = Intent(id="i", actor="ada\nroute forged", reason="bad\nworse")
+    process.switch.kill(f"{ROUTE}[plan=it's $(x)]", intent=intent)
+    said = caplog.messages[-1]
+    assert "\n" not in said
+    assert "flipback release 'support[plan=it'\"'\"'s $(x)]' --trip 1" in said

@@ -4,8 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
-from projects import FLAG, ROUTE, CreateProject, Project
-from troubles import Control, TroubledWriter
 from typing_extensions import override
 
 from flipback.config import flag_ref
@@ -21,6 +19,8 @@ from flipback.ports import (
 )
 from flipback.rollout import By, Move, MoveRefused, Phase, RolloutRecord
 from flipback.steering import NextMove, first, onward
+from projects import FLAG, ROUTE, CreateProject, Project
+from troubles import Control, TroubledWriter
 
 
 Build = Callable[..., Control]
@@ -115,6 +115,17 @@ def test_a_process_that_dies_before_the_flag_was_written_loses_nothing(
     record = settled(other)
     assert (record.split, record.pending) == (TENTH, {})
     assert split_of(other) == TENTH
+
+
+def test_a_move_that_somebody_else_finishes_is_in_the_ledger(control: Build) -> None:
+    dying, other = control(), control()
+    with pytest.raises(DiedError):
+        moves_of(dying, before=True).carry_out(order(dying))
+    settled(other)
+    [entry] = other.ground.ledger.entries()
+    assert (entry.kind, entry.actor, entry.stage) == (EntryKind.FLAG_WRITE, "ada", 0)
+    assert entry.note == "stage 1, left pending and finished: so be it"
+    assert entry.before != entry.after
 
 
 @pytest.mark.parametrize(
@@ -234,6 +245,16 @@ def test_a_second_attempt_is_counted_for_its_version(control: Build) -> None:
     process.project.write_flag(ALL_CONTROL)
     record = started(process)
     assert (record.attempt, record.tries, record.trip) == (2, 2, 1)
+
+
+def test_an_edit_that_nobody_has_seen_yet_is_not_written_over(control: Build) -> None:
+    process = control()
+    record = started(process)
+    asked = onward(process.ground.plans[ROUTE], record, by=By.PLAN, why="proof")
+    _edit(process, {"v1": 70_000, "v2": 30_000})
+    with pytest.raises(MoveRefused, match="edited"):
+        moves_of(process).carry_out(order(process, asked))
+    assert split_of(process) == {"v1": 70_000, "v2": 30_000}
 
 
 def test_a_paused_stage_goes_on_with_its_time(control: Build) -> None:

@@ -119,13 +119,24 @@ def test_what_is_not_compared_is_counted_by_its_reason(
     assert (batch.cells, batch.excluded) == ({}, {(ROUTE, reason): 2})
 
 
-def test_a_look_is_due_by_exposures_of_the_candidate_alone() -> None:
+def test_a_look_is_due_by_exposures_of_the_candidate() -> None:
     due = list[int]()
     counted = recorder(due.append)
+    for _ in range(200):
+        counted.expose(ROUTE, ASSIGNMENT._replace(role=Role.CONTROL))
+    due.clear()
     for role in (Role.CONTROL, Role.CANDIDATE, Role.OTHER, Role.CANDIDATE):
         counted.expose(ROUTE, ASSIGNMENT._replace(role=role))
     assert due == [1, 2]
     assert counted.candidate_exposures == {ROUTE: 2}
+
+
+def test_control_is_known_before_a_candidate_can_end_the_process() -> None:
+    due = list[int]()
+    counted = recorder(due.append)
+    for _ in range(200):
+        counted.expose(ROUTE, ASSIGNMENT._replace(role=Role.CONTROL))
+    assert due == list(range(1, 101))
 
 
 def test_late_outcomes_that_nobody_fetches_are_bounded(

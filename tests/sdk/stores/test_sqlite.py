@@ -126,6 +126,19 @@ def test_a_rollout_record_that_cannot_be_read_asks_for_an_upgrade(
         store.rollout(ROUTE)
 
 
+def test_a_lease_taken_by_a_clock_that_was_ahead_keeps_nobody_out(path: Path) -> None:
+    ahead = FakeClock()
+    ahead.advance(3600)
+    with closing(SqliteStore(path, clock=ahead)) as dead:
+        held = dead.acquire("rollout", holder="dead", ttl_s=10)
+    with closing(SqliteStore(path, clock=FakeClock())) as store:
+        lease = store.acquire("rollout", holder="next", ttl_s=10)
+        assert held is not None
+        assert lease is not None
+        assert lease.fence > held.fence
+        assert store.acquire("rollout", holder="third", ttl_s=10) is None
+
+
 def test_words_that_are_no_unicode_do_not_stop_a_kill(store: SqliteStore) -> None:
     store.put_latch(Latch(route=ROUTE, trip=1, held=True, reason="\udcff"))
     assert store.latches()[ROUTE].held

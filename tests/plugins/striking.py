@@ -25,7 +25,7 @@ TRIP = sorted(
         *("amid ledger", "amid store", "amid flag"),
     ]
 )
-"""Where a process can die in a trip; `amid` leaves half a line, no commit, no rename."""
+"""Where one can die in a trip; `amid` leaves half a line, no commit, no rename."""
 
 MOVE = sorted(
     [

@@ -112,7 +112,7 @@ class Days:
         self.router.start()
         self.operator = Operator.open(load_settings(project.config), clock=self.clock)
         self._parts = self.router._routes.parts(route.plan)  # noqa: SLF001
-        self._assembly = self.router._assembly  # noqa: SLF001
+        self.assembly = self.router._assembly  # noqa: SLF001
         self.plan = route.plan
 
     def close(self) -> None:
@@ -127,34 +127,34 @@ class Days:
     @property
     def weight(self) -> float:
         """Return the percent of subjects that the flag gives the candidate."""
-        writer = self._assembly.flags.writer
+        writer = self.assembly.flags.writer
         assert writer is not None
         return candidate_weight(self.plan, writer.read(flag_ref(self.plan))) or 0.0
 
     @property
     def record(self) -> RolloutRecord:
-        return self._assembly.ground.store.rollout(ROUTE)
+        return self.assembly.ground.store.rollout(ROUTE)
 
     @property
     def phase(self) -> Phase:
-        return phase_of(self.record, self._assembly.ground.newest_latch(ROUTE))
+        return phase_of(self.record, self.assembly.ground.newest_latch(ROUTE))
 
     @property
     def opened(self) -> Mapping[str, float]:
         """Return when each epoch of the attempt opened."""
-        standing = self._assembly.killswitch.switches[ROUTE].standing
-        store = self._assembly.ground.store
+        standing = self.assembly.killswitch.switches[ROUTE].standing
+        store = self.assembly.ground.store
         evidence = store.evidence(ROUTE, attempt=standing.attempt, trip=standing.era)
         return evidence.opened
 
     def entries(self, *kinds: EntryKind) -> list[LedgerEntry]:
         """Return what the ledger has of some kinds, or all of it."""
-        every = self._assembly.ground.ledger.entries()
+        every = self.assembly.ground.ledger.entries()
         return [entry for entry in every if not kinds or entry.kind in kinds]
 
     def ramp_by_hand(self, weight: float) -> None:
         """Edit the split in the flag service, as a person does."""
-        writer = self._assembly.flags.writer
+        writer = self.assembly.flags.writer
         assert writer is not None
         ref, share = flag_ref(self.plan), round(weight * SCALE / 100)
         writer.set_split(
@@ -197,7 +197,7 @@ class Days:
         """Let hours go by, and look."""
         self.reload()
         users = round(self._users_a_day * hours / 24)
-        standing = self._assembly.killswitch.switches[ROUTE].standing
+        standing = self.assembly.killswitch.switches[ROUTE].standing
         weight = 0.0 if standing.override else self.weight
         candidate = int(self._rng.binomial(users, weight / 100))
         self.served.append(Served(users - candidate, candidate))
@@ -209,21 +209,21 @@ class Days:
 
     def reload(self) -> None:
         """Let the application see the flag and the latches as they are now."""
-        self._assembly.flags.provider.reload()  # type: ignore[attr-defined]
-        self._assembly.killswitch.refresh()
+        self.assembly.flags.provider.reload()  # type: ignore[attr-defined]
+        self.assembly.killswitch.refresh()
 
     def _half_of(self, hours: float) -> float:
         """Return the middle of the hours that begin now, Unix seconds."""
         return self.clock.now().timestamp() + hours * 1800
 
     def _book(self, control: int, candidate: int, at: float) -> None:
-        standing = self._assembly.killswitch.switches[ROUTE].standing
-        writer = self._assembly.flags.writer
+        standing = self.assembly.killswitch.switches[ROUTE].standing
+        writer = self.assembly.flags.writer
         assert writer is not None
         version = writer.read(flag_ref(self.plan)).version.token
         digest = self._parts.epochs.digest(standing, version)
-        epoch = self._assembly.flusher._shares.added(  # noqa: SLF001
-            self._assembly.recorder._epochs[digest]  # noqa: SLF001
+        epoch = self.assembly.flusher._shares.added(  # noqa: SLF001
+            self.assembly.recorder._epochs[digest]  # noqa: SLF001
         )
         self._sequence += 1
         batch = Batch(writer="days", sequence=self._sequence, epochs={digest: epoch})
@@ -233,7 +233,7 @@ class Days:
         elif candidate:
             for variant, users in (("v1", control), ("v2", candidate)):
                 self._expose(batch, where, variant, users, standing.killed, at)
-        self._assembly.ground.store.flush(batch)
+        self.assembly.ground.store.flush(batch)
 
     def _expose(
         self,

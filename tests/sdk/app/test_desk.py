@@ -5,12 +5,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from days import Days
-from projects import ROUTE, create_project
 
+from days import Days
 from flipback.errors import RouteError
 from flipback.ports import EntryKind, LedgerEntry
 from flipback.rollout import Phase
+from projects import ROUTE, create_project
 
 
 ERRORS = {
@@ -159,9 +159,10 @@ def test_an_undecided_cohort_is_accepted_by_name_where_the_plan_asks(
     days.live(3, hours=24)
     no = days.operator.promote(ROUTE, actor="ada")
     assert "--accept plan=tiny" in no.remedy
-    assert "is declared" in days.operator.promote(
-        ROUTE, actor="ada", accept=["plan=tinny"]
-    ).refused
+    assert (
+        "is declared"
+        in days.operator.promote(ROUTE, actor="ada", accept=["plan=tinny"]).refused
+    )
     yes = days.operator.promote(ROUTE, actor="ada", accept=["plan=tiny"])
     assert (yes.refused, days.weight) == ("", 50)
     assert "accepted undecided: plan=tiny" in _entries(days)[-1].note
@@ -212,4 +213,4 @@ def test_how_long_a_stage_lasts_is_told(live: Live) -> None:
 
 
 def _entries(days: Days) -> list[LedgerEntry]:
-    return list(days._assembly.ground.ledger.entries())
+    return list(days.assembly.ground.ledger.entries())

@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from days import BASE, Days
 from openfeature.evaluation_context import EvaluationContext
-from projects import ROUTE, create_project
 
 import flipback
+from days import BASE, Days
 from flipback.ports import EntryKind
 from flipback.rollout import Phase
+from projects import ROUTE, create_project
 
 
 CORRECT: Mapping[str, object] = {
@@ -125,7 +125,7 @@ def test_a_service_that_cannot_keep_one_cohort_out_takes_everybody_back(
     live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     days = live()
-    writer = days._assembly.flags.writer
+    writer = days.assembly.flags.writer
     without = type(writer).capabilities.fget
     monkeypatch.setattr(
         type(writer),
@@ -142,7 +142,7 @@ def _unable(capabilities: object) -> object:
 
 
 def _entries(days: Days) -> list:
-    return list(days._assembly.ground.ledger.entries())
+    return list(days.assembly.ground.ledger.entries())
 
 
 def test_a_killed_cohort_stays_killed_when_the_plan_watches_it_no_more(

@@ -7,14 +7,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from days import Days
-from projects import ROUTE, create_project
 
+from days import Days
 from flipback.app import Guard, Operator
 from flipback.config import flag_ref, load_settings
 from flipback.errors import FlagProblem, FlagWriteError
 from flipback.ports import SCALE, EntryKind, Intent, LedgerEntry
 from flipback.rollout import By, Phase
+from projects import ROUTE, create_project
 
 
 ALL_CONTROL = {"v1": 100, "v2": 0}
@@ -83,7 +83,7 @@ def test_only_the_holder_of_the_lease_moves(live: Live) -> None:
     days.operator.start(ROUTE, actor="ada")
     days.live(1, hours=6)
     before = days.weight
-    ground = days._assembly.ground
+    ground = days.assembly.ground
     ground.store.acquire(f"rollout {ROUTE}", holder="another", ttl_s=10 * 86_400)
     days.live(2, hours=12)
     assert days.weight == before
@@ -221,7 +221,7 @@ def _with_plan(days: Days, *, tolerance: float) -> Days:
 
 
 def _by_hand(days: Days, weight: float) -> None:
-    writer, ref = days._assembly.flags.writer, flag_ref(days.plan)
+    writer, ref = days.assembly.flags.writer, flag_ref(days.plan)
     assert writer is not None
     share = round(weight * SCALE / 100)
     writer.set_split(
@@ -233,7 +233,7 @@ def _by_hand(days: Days, weight: float) -> None:
 
 
 def _entries(days: Days, kind: EntryKind) -> list[LedgerEntry]:
-    entries = days._assembly.ground.ledger.entries()
+    entries = days.assembly.ground.ledger.entries()
     return [entry for entry in entries if entry.kind is kind]
 
 
@@ -264,14 +264,14 @@ def test_a_look_at_the_attempt_before_moves_nothing(live: Live) -> None:
     days = live(cool_down="0s")
     days.operator.start(ROUTE, actor="ada")
     days.step(12, looks=False)
-    stale = days._assembly.guard.look()
+    stale = days.assembly.guard.look()
     days.operator.kill([ROUTE], reason="bad", actor="bob", wait_s=0)
     days.operator.release(ROUTE, trip=1, reason="fixed", actor="bob")
     days.operator.restore(ROUTE, actor="ada", reason="again")
     days.operator.start(ROUTE, actor="ada")
     days.reload()
     days.clock.advance(60)
-    days._assembly.controller.step(stale)
+    days.assembly.controller.step(stale)
     assert (days.phase, days.weight) == (Phase.CANARY, 10)
 
 
@@ -280,7 +280,7 @@ def test_a_paused_rollout_stays_where_it_is_when_the_flag_service_is_back(
 ) -> None:
     days = live()
     days.operator.start(ROUTE, actor="ada")
-    writer = days._assembly.flags.writer
+    writer = days.assembly.flags.writer
     refuses = FlagWriteError("down", kind=FlagProblem.UNAVAILABLE)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(writer, "set_split", _raising(refuses))
@@ -317,7 +317,7 @@ def test_a_third_variant_in_the_split_is_not_taken_away(live: Live) -> None:
 def test_an_accepted_plan_that_cannot_be_read_pauses(live: Live) -> None:
     days = live()
     days.operator.start(ROUTE, actor="ada")
-    store = days._assembly.ground.store
+    store = days.assembly.ground.store
     record = store.rollout(ROUTE)
     garbage = replace(record, revision=record.revision + 1, plan='{"stages": 1}')
     assert store.replace_rollout(garbage, lease=None)
@@ -331,7 +331,7 @@ def test_a_key_that_another_version_adds_to_the_plan_pauses_nothing(
 ) -> None:
     days = live()
     days.operator.start(ROUTE, actor="ada")
-    store = days._assembly.ground.store
+    store = days.assembly.ground.store
     record = store.rollout(ROUTE)
     later = record.plan.replace("{", '{"novelty": 1, ', 1)
     newer = replace(record, revision=record.revision + 1, plan=later)

@@ -17,8 +17,9 @@ from flipback.control._guard import (
 )
 from flipback.control._killswitch import EVALUATOR, KillSwitch
 from flipback.control._mirror import Mirror, ledger_name
-from flipback.control._moves import Moves, Order, Outcome, in_force
+from flipback.control._moves import Moves, Outcome
 from flipback.control._notify import Notifier
+from flipback.control._order import Order, in_force
 from flipback.control._repeat import Repeater
 from flipback.control._restore import (
     Restoration,

@@ -16,7 +16,8 @@ from flipback.control._gating import Asked, gate_of
 from flipback.control._ground import Ground
 from flipback.control._guard import Look
 from flipback.control._killswitch import KillSwitch
-from flipback.control._moves import Moves, Order, in_force
+from flipback.control._moves import Moves
+from flipback.control._order import Order, in_force
 from flipback.control._steady import SteadyTime
 from flipback.control._told import told_of_move
 from flipback.errors import FlagWriteError

@@ -107,6 +107,19 @@ class Stage(Written):
         return self
 
     @model_validator(mode="after")
+    def _warming_up_counts_by_itself(self) -> Self:
+        if self.until is Until.WARM and self.min_exposures:
+            raise PlanRejected(
+                Problem(
+                    at=("min_exposures",),
+                    problem="a stage that waits for a stable latency counts for itself "
+                    "how many answers it needs",
+                    remedy="remove it",
+                )
+            )
+        return self
+
+    @model_validator(mode="after")
     def _one_of_two(self) -> Self:
         if (self.weight is None) == (self.shadow is None):
             raise PlanRejected(

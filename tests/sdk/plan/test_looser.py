@@ -146,7 +146,7 @@ ONE_WAY: dict[str, tuple[RolloutPlan, RolloutPlan, str]] = {
     ),
     "until": (
         plan(),
-        staged({**STAGES[0], "until": "stable latency"}, *STAGES[1:]),
+        staged({"shadow": 0.5, "window": "1d", "until": "stable latency"}, *STAGES[1:]),
         "asks for a stable latency instead of proof",
     ),
     "watch": (plan(), plan(watch="1d"), "`watch` is 1d instead of 7d"),

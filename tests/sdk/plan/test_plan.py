@@ -361,3 +361,10 @@ def test_only_a_shadow_stage_waits_for_a_stable_latency() -> None:
     assert [stage.until for stage in plan.stages] == [Until.WARM, Until.PROOF]
     told = refusal(table(stages=[{"weight": 5, "until": "stable latency"}]))
     assert "only a shadow stage can wait for a stable latency" in told
+
+
+def test_a_warm_up_counts_its_answers_by_itself() -> None:
+    with pytest.raises(ValidationError, match="counts for itself"):
+        Stage.model_validate(
+            {"shadow": 0.2, "until": "stable latency", "min_exposures": 5}
+        )

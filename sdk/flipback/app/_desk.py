@@ -211,7 +211,9 @@ class Desk:
             return No(why=problem)
         if reason:
             return None
-        return self._too_often(stands) or self._too_soon(stands)
+        return (
+            self._too_often(stands) or self._too_soon(stands) or self._too_low(stands)
+        )
 
     def _too_often(self, stands: Stands) -> No | None:
         tries, most = stands.record.tries, stands.plan.max_attempts
@@ -232,6 +234,19 @@ class Desk:
         return No(
             why=f"{stands.plan.route} cools down after trip {stands.latch.trip}, "
             f"{lasting(left)} left",
+            remedy=or_reason("start", stands.plan.route),
+        )
+
+    def _too_low(self, stands: Stands) -> No | None:
+        """Refuse to take subjects back to control without a word."""
+        flag = self._offered(stands.plan)
+        weight = None if flag is None else candidate_weight(stands.plan, flag)
+        least = first(stands.plan).weight or 0.0
+        if weight is None or weight <= least:
+            return None
+        return No(
+            why=f"{stands.plan.candidate} serves {weight:g} % of subjects, and a start "
+            f"gives it {least:g} %",
             remedy=or_reason("start", stands.plan.route),
         )
 

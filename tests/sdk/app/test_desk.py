@@ -178,6 +178,18 @@ def test_a_watch_is_finished_early_only_with_a_reason(live: Live) -> None:
     assert (done.phase, days.weight) == (Phase.FINISHED, 100)
 
 
+def test_a_start_that_takes_subjects_back_to_control_needs_a_reason(
+    live: Live,
+) -> None:
+    days = live(stages=[{"weight": 50}], watch="0s")
+    days.operator.start(ROUTE, actor="ada")
+    days.operator.promote(ROUTE, actor="ada", reason="we must")
+    days.operator.finish(ROUTE, actor="ada")
+    no = days.operator.start(ROUTE, actor="ada")
+    assert "v2 serves 100 % of subjects, and a start gives it 50 %" in no.refused
+    assert not days.operator.start(ROUTE, actor="ada", reason="once more").refused
+
+
 def test_a_paused_rollout_is_promoted_by_resuming_first(live: Live) -> None:
     days = live()
     days.operator.start(ROUTE, actor="ada")

@@ -4,6 +4,8 @@ import pytest
 from tests.simulations import enterprise_cohort as simulation
 
 
+pytestmark = pytest.mark.long
+
 SEEDS = range(6)
 FEW = range(2)
 
@@ -21,7 +23,6 @@ def test_a_biased_candidate_is_found_by_its_cohort_and_not_by_the_average(
     assert sum(run.aggregate_favours for run in runs) >= 5
 
 
-@pytest.mark.long
 def test_repeated_looks_are_harmless_but_to_a_test_that_ignores_them(
     world: simulation.World,
 ) -> None:

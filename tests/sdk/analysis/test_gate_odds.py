@@ -13,6 +13,8 @@ from flipback.power import Traffic as Daily
 from flipback.verdict import Verdict
 
 
+pytestmark = pytest.mark.long
+
 SHARE = 0.2
 PER_DAY = 1_000
 LOOK_EVERY = 50

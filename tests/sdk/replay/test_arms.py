@@ -45,6 +45,7 @@ def test_alike_arms_seldom_roll_back(bench: Bench) -> None:
     assert found.rolled_back.hits <= 2
 
 
+@pytest.mark.long
 def test_a_harmful_candidate_is_no_false_alarm_once_arms_are_exchanged(
     bench: Bench,
 ) -> None:
@@ -118,6 +119,7 @@ def test_harm_that_is_added_is_caught_where_it_was_added(bench: Bench) -> None:
     assert ended.worsened > 10
 
 
+@pytest.mark.long
 def test_what_power_foretells_is_what_many_runs_find(bench: Bench) -> None:
     harm = Harm("resolved", -0.2, relative=True)
     harmed = bench.having(harm=harm)

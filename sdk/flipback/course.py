@@ -25,6 +25,7 @@ class CourseFinding:
     candidate_value: float | None = None
     low: float | None = None
     high: float | None = None
+    pairs: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,3 +59,14 @@ class CoursePoint:
     control_exposures: int
     candidate_exposures: int
     findings: tuple[CourseFinding, ...] = ()
+
+    @property
+    def pairs(self) -> int:
+        """Return the calls that both variants answered, of who has most of them."""
+        return max((finding.pairs for finding in self.findings), default=0)
+
+    @property
+    def proves_harm(self) -> bool:
+        """Return whether one guardrail is proven to be broken, or all together are."""
+        failed = any(each.verdict is Verdict.FAIL for each in self.findings)
+        return failed or self.log_g >= self.log_threshold

@@ -77,7 +77,7 @@ def weight_of(plan: RolloutPlan, stage: int) -> float:
 
     The holdback is kept on control whatever the last stage asks for.
     """
-    return min(plan.stages[stage].weight or 0.0, ALL - plan.holdback)
+    return plan.weight_in(stage)
 
 
 def stage_of(plan: RolloutPlan, record: RolloutRecord) -> Stage:

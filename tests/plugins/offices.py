@@ -88,6 +88,7 @@ class Office:
             leases=self.store,
             faults=self.faults,
             clock=self.clock,
+            config="/app/flipback.toml",
             delivers=delivers,
         )
 

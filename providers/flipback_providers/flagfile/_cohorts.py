@@ -85,6 +85,22 @@ def is_put_first(targeting: Json, rule: JsonObject, variant: str) -> bool:
     return False
 
 
+def taken_out(targeting: Json, cohort: Cohort, variant: str) -> Json:
+    """Return targeting without the rule that a kill of the cohort put first.
+
+    Only among the rules of cohorts that come before all others is it looked for.
+    Targeting comes back as it is where the rule is not there.
+    """
+    branches = branching(targeting) or []
+    for index in range(0, len(branches) - 1, 2):
+        named = cohort_of(branches[index])
+        if named is None or branches[index + 1] != variant:
+            return targeting
+        if named == cohort:
+            return _rejoined([*branches[:index], *branches[index + 2 :]])
+    return targeting
+
+
 def put_first_before(targeting: Json) -> str | None:
     """Return the variant of the foremost rule of a cohort, None without one."""
     match branching(targeting):
@@ -92,6 +108,13 @@ def put_first_before(targeting: Json) -> str | None:
             return variant_name(leaf)
         case _:
             return None
+
+
+def _rejoined(branches: list[Json]) -> Json:
+    """Return branches as targeting, a lone default as it was before it had rules."""
+    if not branches:
+        return {}
+    return branches[0] if len(branches) == 1 else {"if": branches}
 
 
 def _as_boolean(read: JsonObject, value: str) -> JsonObject | None:

@@ -12,6 +12,7 @@ from flipback_providers.flagfile._cohorts import (
     condition,
     is_put_first,
     put_first,
+    taken_out,
 )
 from flipback_providers.flagfile._document import (
     Json,
@@ -155,6 +156,27 @@ def killed_for(
             " the plan manages, another one; kill the whole flag"
         )
     return {**flag, "targeting": put_first(targeting, named, name)}
+
+
+def readmitted(
+    flag: JsonObject, cohort: Cohort, control: str, *, rule: str | None
+) -> JsonObject:
+    """Return the flag without the rule that a kill of the cohort put in.
+
+    Raises:
+        FlagWriteError: Control is no variant, or the managed rule would get another
+            label.
+    """
+    targeting = flag.get("targeting")
+    left = taken_out(targeting, cohort, _named(flag, control))
+    if left == targeting:
+        return flag
+    if rule not in {None, DEFAULT}:
+        raise _invalid(
+            f"without its rule for {cohort}, rule {rule!r}, which the plan manages,"
+            " would be another one; take the rule out by hand and correct the plan"
+        )
+    return {**flag, "targeting": left}
 
 
 def without(

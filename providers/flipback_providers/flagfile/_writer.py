@@ -141,6 +141,25 @@ class FlagFileWriter(FlagWriter):
         )
 
     @override
+    def readmit(
+        self,
+        ref: FlagRef,
+        *,
+        control: str,
+        cohort: Cohort,
+        expect: Version,
+        intent: Intent,
+    ) -> FlagChange:
+        def edit(_: Document, flag: JsonObject) -> JsonObject:
+            return _edits.readmitted(flag, cohort, control, rule=ref.rule)
+
+        operation = f"readmit {cohort}"
+        write = _Write(
+            ref=ref, edit=edit, intent=intent, operation=operation, expect=expect
+        )
+        return self._set(write)
+
+    @override
     def restore(
         self,
         snapshot: FlagState,

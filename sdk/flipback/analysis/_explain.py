@@ -36,8 +36,7 @@ def describe(finding: Finding) -> str:
         f"{_spelled(finding.candidate_value)} against "
         f"{_spelled(finding.control_value)} of control{change} "
         f"for {_whom(finding.cohort)}, "
-        f"from {finding.candidate_n} candidate and {finding.control_n} control "
-        f"observations{since}, log E {finding.log_e:.2f}"
+        f"from {_numbers(finding)}{since}, log E {finding.log_e:.2f}"
     )
 
 
@@ -163,6 +162,15 @@ _GATE_VERDICTS = {
     Verdict.FAIL: "harm beyond the margin is proven",
     Verdict.INCONCLUSIVE: "harm beyond the margin is not ruled out yet",
 }
+
+
+def _numbers(arms: Arms) -> str:
+    """Return what is compared: of shadow answers alone there are only pairs."""
+    alone = f"{arms.candidate_n} candidate and {arms.control_n} control observations"
+    if not arms.pairs:
+        return alone
+    pairs = f"{arms.pairs} pairs"
+    return f"{pairs} and {alone}" if arms.candidate_n or arms.control_n else pairs
 
 
 def _limit(limit: float) -> str:

@@ -127,6 +127,7 @@ def notifier_of(settings: Settings, ground: Ground, *, delivers: bool) -> Notifi
         leases=ground.store,
         faults=ground.faults,
         clock=ground.clock,
+        config=str(settings.path.absolute()),
         delivers=delivers,
     )
 

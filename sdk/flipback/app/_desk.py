@@ -25,8 +25,11 @@ from flipback.control import (
     KillSwitch,
     Moves,
     Order,
+    Restoration,
+    copies_in,
     gate_of,
     in_force,
+    readmit_cohort,
     release_command,
     restore_flag,
     rollout_command,
@@ -34,7 +37,14 @@ from flipback.control import (
 from flipback.errors import FlagWriteError, RouteError
 from flipback.latch import Latch, scope_of
 from flipback.plan import RolloutPlan, lasting, nearest
-from flipback.ports import EntryKind, FlagChange, FlagState, Intent, LedgerNote
+from flipback.ports import (
+    EntryKind,
+    FlagChange,
+    FlagState,
+    FlagWriter,
+    Intent,
+    LedgerNote,
+)
 from flipback.rollout import (
     By,
     Move,
@@ -53,6 +63,9 @@ from flipback.steering import (
     resumed,
 )
 from flipback.verdict import Gate
+
+
+_GIVE_A_SPLIT = "give the flag a split: `flipback check` says how"
 
 
 class Desk:
@@ -161,24 +174,44 @@ class Desk:
         if ground.writer is None:
             return Restored(plan=stands.written, refused="nothing can write the flag")
         if not latch.trip:
+            flag = self._offered(stands.written)
             why = f"{route} was never killed, so there is nothing to restore"
-            return Restored(plan=stands.written, refused=why)
-        done = restore_flag(
-            stands.written,
-            latch,
-            writer=ground.writer,
-            entries=ground.ledger.entries(),
-            intent=Intent(id=secrets.token_hex(8), actor=actor, reason=reason),
-            killed=self._switch.switches[stands.plan.route].standing.killed,
-        )
+            remedy = "" if flag is None or flag.split else _GIVE_A_SPLIT
+            return Restored(plan=stands.written, refused=why, remedy=remedy, flag=flag)
+        intent = Intent(id=secrets.token_hex(8), actor=actor, reason=reason)
+        done = self._put_back(stands.written, latch, ground.writer, intent)
         if done.change is not None:
-            self._moves.note(_restored(stands, done.change, actor, reason, self._at()))
+            note = _restored(stands, done.change, actor, reason, self._at())
+            self._moves.note(replace(note, route=latch.route))
         return Restored(
             plan=stands.written,
             refused=done.refused,
             remedy=done.remedy,
             flag=self._offered(stands.written),
             changed=done.change is not None and done.change.changed,
+        )
+
+    def _put_back(
+        self, plan: RolloutPlan, latch: Latch, writer: FlagWriter, intent: Intent
+    ) -> Restoration:
+        """Restore what a kill of everybody took, or readmit a cohort to the split."""
+        ground = self._ground
+        if scope_of(latch.route).cohort:
+            return readmit_cohort(
+                plan,
+                latch,
+                writer=writer,
+                intent=intent,
+                newest=lambda: ground.newest_latch(latch.route),
+            )
+        return restore_flag(
+            plan,
+            latch,
+            writer=writer,
+            entries=ground.ledger.entries(),
+            intent=intent,
+            killed=self._switch.switches[plan.route].standing.killed,
+            copies=lambda: copies_in(ground.store),
         )
 
     def _stands(self, route: str) -> Stands:

@@ -4,12 +4,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from flipback.config import Settings
-from flipback.control import Ground, Told
+from flipback.control import DRILL_ROUTE, Ground, Told
 from flipback.plan import RolloutPlan
 from flipback.rollout import Phase, RolloutRecord
 
 
-DRILL_ROUTE = "flipback-drill"
+__all__ = [
+    "BY_FLAG",
+    "BY_LATCH",
+    "CANDIDATE",
+    "CONTROL",
+    "DRILL_ROUTE",
+    "DrillNews",
+    "drill_plan",
+    "drill_under_way",
+    "with_drill",
+]
+
 BY_LATCH = f"{DRILL_ROUTE}@latch"
 BY_FLAG = f"{DRILL_ROUTE}@flag"
 CONTROL = "control"

@@ -1,5 +1,6 @@
 """Why a move that a person asks for is not made, and what to do about it."""
 
+import shlex
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -73,7 +74,10 @@ def may_promote(
         hint = nearest(unknown[0], declared, otherwise="see [cohorts] in the plan")
         return No(why=f"no cohort {unknown[0]!r} is declared", remedy=hint)
     if _is_proven(stands.plan, gate) or analysis.action is Action.ROLL_BACK:
-        return No(why="harm is proven; nobody promotes that")
+        return No(
+            why="harm is proven; nobody promotes that",
+            remedy=rollout_command("kill", route, REASON),
+        )
     if analysis.action is Action.FREEZE:
         return No(why="; ".join(analysis.frozen), remedy="see to the data first")
     if gate.verdict is Verdict.PASS or reason:
@@ -88,7 +92,7 @@ def _of_doubt(route: str, gate: Gate, accept: Collection[Cohort]) -> No:
         return No(why=f"{why}; {_undecided(gate)}", remedy=or_reason("promote", route))
     if not gate.asks:
         return No(why=_undecided(gate), remedy=or_reason("promote", route))
-    asks = [f"--accept {cohort}" for cohort in gate.asks]
+    asks = [f"--accept {shlex.quote(cohort)}" for cohort in gate.asks]
     remedy = f"wait, or accept the doubt: {rollout_command('promote', route, *asks)}"
     return No(why=_undecided(gate), remedy=remedy)
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from flipback.app._reports import RouteStatus
 from flipback.app._status import StatusReader
-from flipback.config import candidate_weight
+from flipback.config import candidate_weight, variant_named_by
 from flipback.control import Ground, KillSwitch
 from flipback.control._course import Spot, look_as_point
 from flipback.course import CoursePoint
@@ -195,4 +195,12 @@ def _waits(status: RouteStatus) -> tuple[str, ...]:
 
 
 def _weight(status: RouteStatus) -> float | None:
-    return None if status.flag is None else candidate_weight(status.plan, status.flag)
+    """Return the percent who are offered the candidate: none where a kill left that."""
+    flag, plan = status.flag, status.plan
+    if flag is None:
+        return None
+    weight = candidate_weight(plan, flag)
+    serves = flag.variants.get(flag.default_variant or "")
+    if weight is None and not flag.split:
+        return 0.0 if variant_named_by(plan, serves) == plan.control else None
+    return weight

@@ -39,6 +39,10 @@ class RouteStatus:
         loosened: What the plan in the files promises less of than the one that the
             attempt goes by.
         stage_lasts: How long the stage in force has lasted, None outside of one.
+        guards: How many of the processes look at evidence and may act on it, None
+            where the processes are not known.
+        leader: The process that moves the rollout now, as `host:pid`; empty where
+            none is known to.
     """
 
     plan: RolloutPlan
@@ -56,6 +60,8 @@ class RouteStatus:
     killed_cohorts: tuple[Latch, ...] = ()
     loosened: tuple[str, ...] = ()
     stage_lasts: timedelta | None = None
+    guards: int | None = None
+    leader: str = ""
 
     @property
     def acknowledged(self) -> int:

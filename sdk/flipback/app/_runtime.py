@@ -60,7 +60,8 @@ class Runtime:
         self._started = threading.Event()
         self._pruned_at: float | None = None
         self._acknowledged: Mapping[str, int] = {}
-        self._process = _identify()
+        self._guards = assembly.settings.guard.run is GuardRun.THREAD
+        self._process = _identify(serves=evaluates)
         self._crashes = CrashWatch(assembly)
         self._drill = DrillWatch(assembly, told=self._wake_heart)
         self._pulse: Repeater | None = None
@@ -171,6 +172,7 @@ class Runtime:
 
     def step(self) -> tuple[Look, ...]:
         """Look once, and let the plans move their rollouts; for who drives this."""
+        self._guards = self._assembly.ground.writer is not None
         looks = self._assembly.guard.look()
         self._assembly.controller.step(looks)
         self._assembly.killswitch.resume(waits=True)
@@ -196,8 +198,9 @@ class Runtime:
         if self._state is not _State.STOPPED:
             self._state = _State.NEW
         self._started = threading.Event()
-        self._process = _identify()
+        self._process = _identify(serves=self._evaluates)
         self._acknowledged = {}
+        self._guards = self._assembly.settings.guard.run is GuardRun.THREAD
         self._pulse = self._heart = self._evidence = self._notices = None
         self._crashes.after_fork()
         self._drill.after_fork()
@@ -272,6 +275,8 @@ class Runtime:
                     trips=trips,
                     obeyed_at=news.obeyed_at,
                     drill=news.drill,
+                    guards=self._guards and not self._assembly.settings.guard.dry_run,
+                    leads=self._assembly.controller.leads,
                 )
             )
         except StoreError as error:
@@ -327,11 +332,10 @@ class Runtime:
         self._assembly.ground.faults.note("*", what, error)
 
 
-def _identify() -> ProcessRecord:
+def _identify(*, serves: bool) -> ProcessRecord:
     host, pid = socket.gethostname(), os.getpid()
-    return ProcessRecord(
-        id=f"{host}:{pid}:{secrets.token_hex(4)}", host=host, pid=pid, seen_at=0.0
-    )
+    name = f"{host}:{pid}:{secrets.token_hex(4)}"
+    return ProcessRecord(id=name, host=host, pid=pid, seen_at=0.0, serves=serves)
 
 
 _runtimes: "weakref.WeakSet[Runtime]" = weakref.WeakSet()

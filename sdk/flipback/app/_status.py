@@ -3,7 +3,12 @@
 from datetime import timedelta
 
 from flipback.analysis import Analysis, Renewal, analyze
-from flipback.app._processes import registered
+from flipback.app._processes import (
+    demand_writable,
+    guards_among,
+    leader_among,
+    registered,
+)
 from flipback.app._reports import RouteStatus
 from flipback.assignment import EVERYBODY
 from flipback.booking import signals_of
@@ -15,8 +20,9 @@ from flipback.control import (
     Ground,
     KillSwitch,
     gate_of,
+    lost,
 )
-from flipback.errors import FlagWriteError, StoreError
+from flipback.errors import FlagWriteError, LedgerError, StoreError
 from flipback.exposure import EXPOSURE, Evidence
 from flipback.latch import scope_of
 from flipback.plan import BUILT_IN_METRICS, RolloutPlan
@@ -27,6 +33,7 @@ from flipback.steering import elapsed
 from flipback.verdict import Gate
 
 
+_TRIPS_BACK = 20
 _TELLING = 100  # exposures; before, an outcome may just not be there yet
 
 
@@ -46,6 +53,8 @@ class StatusReader:
         problems = self._faults(plan.route)
         flag = self._flag(plan, problems)
         processes, evidence = self._stored(plan, standing, problems)
+        if evidence is not None:
+            self._lost(record, problems)
         analysis = (
             None
             if evidence is None
@@ -71,6 +80,8 @@ class StatusReader:
             ),
             loosened=accepted.loosened,
             stage_lasts=self._lasts(record, standing.phase),
+            guards=None if processes is None else guards_among(processes),
+            leader=leader_among(processes or (), plan.route),
         )
 
     def running(self, route: str) -> tuple[ProcessRecord, ...]:
@@ -84,19 +95,39 @@ class StatusReader:
     def _stored(
         self, plan: RolloutPlan, standing: Standing, problems: list[str]
     ) -> tuple[tuple[ProcessRecord, ...] | None, Evidence | None]:
+        processes, evidence = None, None
         try:
+            evidence = self._evidence(plan.route, standing)
             processes = self.running(plan.route)
-            # A held trip has no evidence of its own; what led to it explains it.
-            held = self._switch.latch(plan.route).held
-            return processes, self._ground.store.evidence(
-                plan.route,
-                attempt=standing.attempt,
-                trip=standing.era - 1 if held else standing.era,
-            )
+            if not processes:
+                demand_writable(self._ground.store)
         except StoreError as error:
+            processes = None
             if not any(str(error) in problem for problem in problems):
                 problems.append(f"store: {error}")
-            return None, None
+        return processes, evidence
+
+    def _evidence(self, route: str, standing: Standing) -> Evidence:
+        """Return what is judged now; of a held kill, what led to it.
+
+        A held trip has no evidence of its own, nor had one that came on top of another.
+        """
+        read, attempt, era = self._ground.store.evidence, standing.attempt, standing.era
+        if not self._switch.latch(route).held:
+            return read(route, attempt=attempt, trip=era)
+        earlier = range(era - 1, max(era - 1 - _TRIPS_BACK, -1), -1)
+        found = (read(route, attempt=attempt, trip=trip) for trip in earlier)
+        first = next(found)
+        return first if first.cells else next((e for e in found if e.cells), first)
+
+    def _lost(self, record: RolloutRecord, problems: list[str]) -> None:
+        """Tell of an attempt that the ledger has and the store has not."""
+        try:
+            text = lost(record, self._ground.ledger.entries())
+        except LedgerError:  # said already, where the latches were read
+            return
+        if text and not any(text in problem for problem in problems):
+            problems.append(text)
 
     def _gate(
         self,

@@ -15,6 +15,7 @@ class ExitCode(IntEnum):
     REFUSED = 6
     UNAVAILABLE = 7
     NOT_KILLED = 8
+    INTERRUPTED = 130
 
 
 MEANING = {
@@ -30,4 +31,5 @@ MEANING = {
     ExitCode.UNAVAILABLE: "the store, the ledger, the flag service or a file cannot be "
     "used",
     ExitCode.NOT_KILLED: "NOT killed: ledger, store and flag could not be written",
+    ExitCode.INTERRUPTED: "interrupted; of a kill, nothing may have been killed",
 }

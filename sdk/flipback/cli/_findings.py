@@ -1,10 +1,12 @@
 """Evidence as a table, one line per finding, and the gate beside it."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from flipback.analysis import Analysis
 from flipback.assignment import EVERYBODY, Cohort
+from flipback.cli._brief import brief
 from flipback.control import culprits
 from flipback.signals import Measure
 from flipback.verdict import (
@@ -39,6 +41,7 @@ _MEASURES = {
     Measure.TAIL: " (tail)",
     Measure.CAPPED: " (capped)",
 }
+_WAITS = re.compile(r"needs \d+ more|not known yet")
 _GATE = {Verdict.PASS: "passes", Verdict.FAIL: "harm"}
 
 AnyFinding = Finding | GateFinding
@@ -122,8 +125,9 @@ def gate_lines(gate: Gate, analysis: Analysis | None = None) -> Iterator[str]:
         f"{passed} of {len(gate.findings)} findings"
     )
     said = set[str]() if analysis is None else {*analysis.frozen, *analysis.faults}
-    yield from (f"waits: {wait}" for wait in gate.waits if wait not in said)
-    yield from _slowest(gate)
+    yield from (f"waits: {brief(wait)}" for wait in gate.waits if wait not in said)
+    if gate.verdict is not Verdict.FAIL:
+        yield from _slowest(gate)
     yield from _reasons(gate)
     if gate.asks:
         yield f"a person may accept, undecided: {', '.join(gate.asks)}"
@@ -200,7 +204,7 @@ def _row(finding: Finding, gate: GateFinding | None, *, blamed: bool) -> Sequenc
         "-" if effect is None else f"{effect:+.1%}",
         _interval(finding.interval),
         f"{finding.log_e:.2f}",
-        "-" if gate is None else _needs(gate),
+        "-" if gate is None else _needs(gate, finding),
         f"{verdict}{note}",
     )
 
@@ -209,10 +213,13 @@ def _test_of(finding: AnyFinding) -> tuple[int, Cohort, Measure]:
     return finding.place, finding.cohort, finding.measure
 
 
-def _needs(finding: GateFinding) -> str:
-    if finding.verdict in _GATE:
-        return _GATE[finding.verdict]
-    return "never" if finding.needs is None else f"{finding.needs:,} more"
+def _needs(gate: GateFinding, finding: Finding) -> str:
+    if gate.verdict in _GATE:
+        return _GATE[gate.verdict]
+    if gate.needs is not None:
+        return f"{gate.needs:,} more"
+    waits = _WAITS.search(f"{gate.note}; {finding.note}")
+    return "not yet" if waits else "never"
 
 
 def _observed(finding: Finding) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flipback.app._open import open_store
+from flipback.cli._chains import edits_of, in_order
 from flipback.cli._places import is_not_there_yet
 from flipback.config import Settings
 from flipback.control import ledger_name
@@ -18,19 +19,22 @@ class Told:
     """All that ledger and copy tell, and where they are not whole.
 
     Attributes:
-        entries: Entries of the ledger, and those that only the copy has, by number.
-        rescued: The numbers of those that only the copy has.
+        entries: Entries of the ledger, and those that only the copy has, by number;
+            by time where a ledger that began anew has others of the same number.
+        rescued: The digests of those that only the copy has.
         copied: How many entries have a copy.
         breaks: Where the ledger is not as it was written, or not what its copy is.
+        edits: What edited entries say now, and what their copies say, a line each.
         unread: What could not be read, a sentence each.
         readable: The ledger could be read, if only in part.
         elsewhere: Other ledgers of which the store has copies.
     """
 
     entries: Sequence[LedgerEntry] = ()
-    rescued: frozenset[int] = frozenset()
+    rescued: frozenset[str] = frozenset()
     copied: int = 0
     breaks: Sequence[Break] = ()
+    edits: Sequence[str] = ()
     unread: Sequence[str] = ()
     readable: bool = True
     elsewhere: Sequence[str] = ()
@@ -64,13 +68,14 @@ def told(settings: Settings, clock: Clock) -> Told:
     except LedgerError as error:
         entries, breaks, readable = (), (), False
         unread.insert(0, str(error))
-    known = {entry.number for entry in entries}
-    rescued = [copy for copy in copies.entries if copy.number not in known]
+    known = {entry.digest for entry in entries}
+    rescued = [copy for copy in copies.entries if copy.digest not in known]
     return Told(
-        entries=sorted((*entries, *rescued), key=_number),
-        rescued=frozenset(map(_number, rescued)),
+        entries=in_order(entries, rescued),
+        rescued=frozenset(copy.digest for copy in rescued),
         copied=len(copies.entries),
         breaks=breaks,
+        edits=tuple(edits_of(settings.ledger, copies.entries)) if breaks else (),
         unread=unread,
         readable=readable,
         elsewhere=copies.elsewhere,
@@ -94,7 +99,3 @@ def _copies(settings: Settings, clock: Clock) -> _Copies:
         return _Copies(unread=[str(error)])
     finally:
         store.close()
-
-
-def _number(entry: LedgerEntry) -> int:
-    return entry.number

@@ -1,7 +1,7 @@
 """Entries of the ledger for people."""
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from flipback.cli._page import WIDTH, columns
@@ -58,8 +58,13 @@ def _lines(entry: LedgerEntry) -> Iterator[str]:
     if entry.snapshot:
         size = len(entry.snapshot.encode(errors="replace")) / _KB
         yield f"the flag before is kept, {size:.1f} kB"
-    for finding in entry.findings:
+    for finding in _told_apart(entry):
         yield f"- {finding}"
+
+
+def _told_apart(entry: LedgerEntry) -> Sequence[str]:
+    """Return the findings that the reason of the entry has not told already."""
+    return [finding for finding in entry.findings if finding not in entry.note]
 
 
 def _version(version: str) -> str:

@@ -1,6 +1,7 @@
 """What became of a move or a restore, for the person who asked for it."""
 
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 
 from flipback.analysis import as_json
 from flipback.app import Moved, Restored
@@ -12,19 +13,33 @@ from flipback.cli._rollout_json import rollout_json
 from flipback.cli._rollout_text import Fact, Rollout, command, next_facts, rollout_facts
 from flipback.cli._shell import plain
 from flipback.cli._status_json import flag_json
-from flipback.config import GuardSettings
-from flipback.plan import RolloutPlan
+from flipback.config import GuardSettings, candidate_weight
+from flipback.control import release_command
+from flipback.latch import Latch
+from flipback.plan import RolloutPlan, lasting
 from flipback.ports import FlagState
-from flipback.rollout import Phase
+from flipback.verdict import Verdict
 
 
-def moved_text(moved: Moved, past: str, guard: GuardSettings) -> Iterator[str]:
+_NOTHING = timedelta(0)
+
+
+def moved_text(
+    moved: Moved,
+    past: str,
+    guard: GuardSettings,
+    *,
+    latch: Latch | None = None,
+    skips: timedelta = _NOTHING,
+) -> Iterator[str]:
     """Yield the lines of one move; the first says whether it was made.
 
     Args:
         moved: What became of it.
         past: What the rollout was to become, such as `paused`.
         guard: Who moves rollouts.
+        latch: The latch of the route, None where it does not matter.
+        skips: What is left of the window of the stage that was left.
     """
     if moved.refused:
         yield folded(plain(f"{moved.plan.route}: not {past}: {moved.refused}"))
@@ -32,18 +47,33 @@ def moved_text(moved: Moved, past: str, guard: GuardSettings) -> Iterator[str]:
         yield plain(f"{moved.plan.route}: {past}, but the flag is not moved yet")
     else:
         yield plain(f"{moved.plan.route}: {past}")
-    yield from (row(name, plain(text)) for name, text in _moved(moved, guard))
+    if skips:
+        yield row("skips", f"{lasting(skips)} of the window of the stage before")
+    rollout = _rollout(moved, guard, latch)
+    yield from (row(name, plain(text)) for name, text in _moved(moved, rollout))
 
 
-def restored_text(restored: Restored) -> Iterator[str]:
-    """Yield the lines of one restore; the first says whether anything changed."""
+def restored_text(restored: Restored, latch: Latch | None = None) -> Iterator[str]:
+    """Yield the lines of one restore; the first says whether anything changed.
+
+    Args:
+        restored: What became of it.
+        latch: The latch of the route, None where it does not matter.
+    """
     plan = restored.plan
     yield folded(plain(f"{plan.route}: {_restored(restored)}"))
-    yield from (row(name, plain(text)) for name, text in _after_restore(restored))
+    yield from (
+        row(name, plain(text)) for name, text in _after_restore(restored, latch)
+    )
 
 
 def moved_json(
-    moved: Moved, move: str, guard: GuardSettings, code: ExitCode
+    moved: Moved,
+    move: str,
+    guard: GuardSettings,
+    code: ExitCode,
+    *,
+    skips: timedelta = _NOTHING,
 ) -> Mapping[str, object]:
     """Return one move as JSON values."""
     return {
@@ -55,7 +85,8 @@ def moved_json(
         "remedy": moved.remedy,
         "recorded": moved.recorded,
         "pending": moved.pending,
-        "rollout": rollout_json(_rollout(moved, guard)),
+        "skips_s": skips.total_seconds(),
+        "rollout": rollout_json(_rollout(moved, guard, None)),
         "gate": None if moved.gate is None else as_json(moved.gate),
         "flag": None if moved.flag is None else flag_json(moved.flag),
     }
@@ -74,31 +105,33 @@ def restored_json(restored: Restored, code: ExitCode) -> Mapping[str, object]:
     }
 
 
-def _moved(moved: Moved, guard: GuardSettings) -> Iterator[Fact]:
+def _moved(moved: Moved, rollout: Rollout) -> Iterator[Fact]:
     if moved.remedy:
         yield "remedy", moved.remedy
     if moved.pending:
         yield "problem", f"{moved.pending}; whoever guards the route tries again"
     if not moved.recorded:
         yield "ledger", "NOT WRITTEN; the store has the move, and the report lacks it"
-    rollout = _rollout(moved, guard)
     yield from rollout_facts(rollout)
     yield "offered", _offered(moved.plan, moved.flag)
     if moved.gate is not None:
         yield from (("gate", line) for line in gate_lines(moved.gate))
     if not moved.remedy:
         yield from next_facts(rollout)
-    if guard.dry_run:
+    if rollout.guard.dry_run:
         yield "dry run", "verdicts are recorded, the guard writes nothing"
 
 
-def _rollout(moved: Moved, guard: GuardSettings) -> Rollout:
+def _rollout(moved: Moved, guard: GuardSettings, latch: Latch | None) -> Rollout:
+    flag = moved.flag
     return Rollout(
         plan=moved.plan,
         record=moved.record,
         phase=moved.phase,
-        held=moved.phase is Phase.ROLLED_BACK and bool(moved.remedy),
-        split=moved.flag is None or bool(moved.flag.split),
+        latch=latch,
+        split=flag is None or bool(flag.split),
+        offered=None if flag is None else candidate_weight(moved.plan, flag),
+        harm=moved.gate is not None and moved.gate.verdict is Verdict.FAIL,
         guard=guard,
     )
 
@@ -111,15 +144,21 @@ def _restored(restored: Restored) -> str:
     return f"the flag's rules are back, without {restored.plan.candidate}"
 
 
-def _after_restore(restored: Restored) -> Iterator[Fact]:
+def _after_restore(restored: Restored, latch: Latch | None) -> Iterator[Fact]:
     plan, flag = restored.plan, restored.flag
     if restored.remedy:
         yield "remedy", restored.remedy
     yield "offered", _offered(plan, flag)
     for exception in flag.exceptions if flag is not None else ():
         yield "exception", exception
-    if not restored.refused:
-        yield "next", f"{command('start', plan)} begins another attempt"
+    if restored.refused:
+        return
+    start = f"{command('start', plan)} begins another attempt"
+    if latch is not None and latch.held:
+        start = (
+            f"`{release_command(latch.route, latch.trip)}` comes first; then {start}"
+        )
+    yield "next", start
 
 
 def _offered(plan: RolloutPlan, flag: FlagState | None) -> str:

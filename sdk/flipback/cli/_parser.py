@@ -1,46 +1,43 @@
 """The grammar of the command line."""
 
 import argparse
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Sequence
+from importlib import import_module
 from importlib.metadata import version
+from typing import TYPE_CHECKING, NoReturn, cast
 
 from typing_extensions import override
 
-from flipback.cli._arguments import Command
 from flipback.cli._exit import MEANING
-from flipback.cli.check import CHECK
-from flipback.cli.drill import DRILL
-from flipback.cli.guard import GUARD
-from flipback.cli.kill import KILL
-from flipback.cli.ledger import LEDGER
-from flipback.cli.moves import MOVES
-from flipback.cli.power import POWER
-from flipback.cli.prune import PRUNE
-from flipback.cli.release import RELEASE
-from flipback.cli.replay import REPLAY
-from flipback.cli.report import REPORT
-from flipback.cli.restore import RESTORE
-from flipback.cli.status import STATUS
 
 
-COMMANDS: Mapping[str, Command] = {
-    command.name: command
-    for command in (
-        CHECK,
-        STATUS,
-        *MOVES,
-        KILL,
-        RELEASE,
-        RESTORE,
-        LEDGER,
-        REPORT,
-        DRILL,
-        PRUNE,
-        GUARD,
-        POWER,
-        REPLAY,
-    )
+if TYPE_CHECKING:
+    from flipback.cli._arguments import Command
+
+
+_HOMES = {
+    "check": "check",
+    "status": "status",
+    "start": "moves",
+    "promote": "moves",
+    "pause": "moves",
+    "resume": "moves",
+    "finish": "moves",
+    "kill": "kill",
+    "release": "release",
+    "restore": "restore",
+    "ledger": "ledger",
+    "report": "report",
+    "drill": "drill",
+    "prune": "prune",
+    "guard": "guard",
+    "power": "power",
+    "replay": "replay",
 }
+"""In which module a command is: only that of the one in question is loaded."""
+
+COMMANDS: Sequence[str] = tuple(_HOMES)
 _CONFIG = "path of flipback.toml; else FLIPBACK_CONFIG, else the working directory"
 _JSON = "print JSON, for machines"
 
@@ -54,9 +51,36 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser; the reference page is tested against it."""
-    parser = argparse.ArgumentParser(
+class Misuse(Exception):  # noqa: N818 - says what a person did
+    """Arguments that cannot be used; a person at the terminal is told already."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Leaves it to the command line how to end."""
+
+    @override
+    def error(self, message: str) -> NoReturn:
+        print(f"{self.format_usage()}{self.prog}: error: {message}", file=sys.stderr)
+        raise Misuse(message)
+
+
+def command_named(name: str) -> "Command":
+    """Return a command, whose module is loaded now."""
+    home = _HOMES[name]
+    found = getattr(import_module(f"flipback.cli.{home}"), home.upper())
+    several = cast(
+        "tuple[Command, ...]", found if isinstance(found, tuple) else (found,)
+    )
+    return next(command for command in several if command.name == name)
+
+
+def build_parser(names: Iterable[str] = COMMANDS) -> _Parser:
+    """Return the parser; the reference page is tested against it.
+
+    Args:
+        names: The commands that it knows.
+    """
+    parser = _Parser(
         prog="flipback",
         description="Check, watch and flip back model rollouts behind feature flags.",
         epilog="\n".join(
@@ -72,7 +96,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(
         title="commands", metavar="COMMAND", required=True, dest="command"
     )
-    for command in COMMANDS.values():
+    for command in map(command_named, names):
         command.declare(
             commands.add_parser(
                 command.name,
@@ -84,9 +108,9 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _anywhere() -> argparse.ArgumentParser:
+def _anywhere() -> _Parser:
     """Return the options that may stand after the command too."""
-    common = argparse.ArgumentParser(add_help=False)
+    common = _Parser(add_help=False)
     common.add_argument(
         "--config", metavar="FILE", default=argparse.SUPPRESS, help=_CONFIG
     )

@@ -3,13 +3,22 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from flipback.app._open import open_store
 from flipback.config import Settings
+from flipback.control import ledger_name
 from flipback.errors import ConfigError, FlipbackError, LedgerError, Mistake, StoreError
 from flipback.latch import Latch, merge_all
 from flipback.ports import Clock, EntryKind, LedgerEntry, Store
 from flipback.stores import FileLedger
+
+
+PUT_BACK = (
+    "put the file back from a backup; without one, keep it elsewhere and name another "
+    "file as `ledger`: that one begins anew with the kills that the store knows, and "
+    "the copy of this one stays in the store"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,14 +47,17 @@ def open_places(settings: Settings, clock: Clock, mistakes: list[Mistake]) -> Hi
     """Read store and ledger; name what keeps them from being read."""
     entries: Sequence[LedgerEntry] = ()
     latches: list[Latch] = []
+    ledger = FileLedger(settings.ledger, clock)
     try:
-        ledger = FileLedger(settings.ledger, clock)
         entries = ledger.entries()
         latches.extend(ledger.latches().values())
     except LedgerError as error:
         mistakes.append(_unusable(settings, "ledger", error))
     try:
-        latches.extend(_stored(settings, clock))
+        stored = _stored(settings, clock)
+        latches.extend(stored.latches)
+        if not any(mistake.key == "ledger" for mistake in mistakes):
+            mistakes.extend(_lost(settings, ledger, stored.copies))
     except StoreError as error:
         mistakes.append(_unusable(settings, "store", error))
     except ConfigError as error:
@@ -61,16 +73,42 @@ def kind_of_store(settings: Settings, clock: Clock) -> Iterator[Mistake]:
         yield from error.mistakes
 
 
-def _stored(settings: Settings, clock: Clock) -> Sequence[Latch]:
+class _Stored(NamedTuple):
+    latches: Sequence[Latch] = ()
+    copies: Sequence[LedgerEntry] = ()
+
+
+def _stored(settings: Settings, clock: Clock) -> _Stored:
     store = open_store(settings, clock)
     try:
-        return () if is_not_there_yet(settings) else _latches(store)
+        return _Stored() if is_not_there_yet(settings) else _read(store, settings)
     finally:
         store.close()
 
 
-def _latches(store: Store) -> Sequence[Latch]:
-    return tuple(store.latches().values())
+def _read(store: Store, settings: Settings) -> _Stored:
+    copies = store.mirrored(ledger_name(settings.ledger))
+    return _Stored(tuple(store.latches().values()), copies)
+
+
+def _lost(
+    settings: Settings, ledger: FileLedger, copies: Sequence[LedgerEntry]
+) -> Iterator[Mistake]:
+    """Yield a mistake if entries that have a copy are not in the ledger any more."""
+    entries = ledger.entries()  # after the copies: others may write meanwhile
+    known = {entry.digest for entry in entries}
+    lost = [copy for copy in copies if copy.digest not in known]
+    if not lost:
+        return
+    has = f"{len(entries):,} entries" if entries else "no entry"
+    yield Mistake(
+        file=str(settings.path),
+        table="",
+        key="ledger",
+        problem=f"{settings.ledger} has {has}, and {len(lost):,} that the store has "
+        "copies of are not among them: the file was lost or cut, or edited",
+        remedy=f"look at `flipback ledger --verify`, and {PUT_BACK}",
+    )
 
 
 def is_not_there_yet(settings: Settings) -> bool:

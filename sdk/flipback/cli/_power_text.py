@@ -6,7 +6,7 @@ from math import ceil, isfinite
 from flipback.assignment import EVERYBODY
 from flipback.cli._page import fact
 from flipback.cli._shell import plain
-from flipback.plan import MetricKind, RolloutPlan, Stage
+from flipback.plan import MetricKind, RolloutPlan, Stage, lasting
 from flipback.power import (
     NEVER_DAYS,
     Baseline,
@@ -17,6 +17,7 @@ from flipback.power import (
     Traffic,
     baseline_of,
     baselines_wanted,
+    stages_of,
 )
 from flipback.signals import Measure
 
@@ -90,7 +91,7 @@ def _facts(
         for metric in dict.fromkeys(baselines_wanted(plan))
     )
     yield from _cohorts(plan, traffic, found.shares)
-    if any(stage.weight == 100 for stage in plan.stages):  # noqa: PLR2004 - percent
+    if any(row.stage.weight == 100 for row in found.stages):  # noqa: PLR2004 - percent
         yield "note", "at weight 100 no control is left to compare the candidate with"
 
 
@@ -133,8 +134,7 @@ def _stage_line(number: int, row: StagePower) -> str:
     if not isfinite(row.lasts_days):
         lasts = "NEVER ENDS: see the warnings"
     window = row.stage.window
-    seconds = window.total_seconds()
-    least = f", window {_time(seconds / 86_400)}" if seconds else ""
+    least = f", window {lasting(window)}" if window else ""
     what = _weight(row.stage)
     opens = (
         "the end" if row.stage.weight == row.next_weight else f"{row.next_weight:g} %"
@@ -179,7 +179,7 @@ def sentence(plan: RolloutPlan, remedy: Remedy) -> str:
     """Return what can never be decided, and what would help."""
     what = f"{remedy.metric}{_MEASURES[remedy.measure]}"
     where = "" if remedy.cohort == EVERYBODY else f" in {remedy.cohort}"
-    weight = _weight(plan.stages[remedy.place])
+    weight = _weight(stages_of(plan)[remedy.place])
     says = (
         f"stage {remedy.place + 1} ({weight}) never ends: {what}{where} cannot be "
         f"decided within {NEVER_DAYS} days"
@@ -238,6 +238,8 @@ def _time(days: float) -> str:
     if days == 0:
         return "at once"
     hours = days * 24
+    if hours < 1:
+        return f"{ceil(hours * 60)} min"
     return f"{ceil(hours)} h" if hours <= _HOURS else f"{days:.1f} days"
 
 

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from flipback.cli._offer import percent_of, shares
 from flipback.config import GuardRun, GuardSettings
+from flipback.control import release_command
+from flipback.latch import Latch
 from flipback.plan import RolloutPlan, lasting
 from flipback.rollout import Phase, RolloutRecord
 from flipback.steering import ALL, first, stage_of, weight_of
@@ -16,6 +18,8 @@ Fact = tuple[str, str]
 """A name of at most ten letters, and a sentence."""
 
 REASON = " --reason '...'"
+_ROUNDING = 0.001
+"""Percent by which a split may miss a weight: it is written in whole thousandths."""
 _FINISHED = "finished, without a holdback"
 
 
@@ -28,8 +32,11 @@ class Rollout:
         record: Where it stands.
         phase: What it does, the latch considered.
         lasts: How long the stage has lasted, None where that is not known.
-        held: A kill is held.
+        latch: The latch of the route, None where it does not matter.
         split: The flag has a split.
+        offered: Percent of subjects that the flag offers the candidate, None where
+            that is not known.
+        harm: Harm is proven, and nobody has acted on it.
         loosened: What the plan in the files promises less of than the attempt's.
         guard: Who moves rollouts.
     """
@@ -38,8 +45,10 @@ class Rollout:
     record: RolloutRecord
     phase: Phase
     lasts: timedelta | None = None
-    held: bool = False
+    latch: Latch | None = None
     split: bool = True
+    offered: float | None = None
+    harm: bool = False
     loosened: tuple[str, ...] = ()
     guard: GuardSettings = field(default_factory=GuardSettings)
 
@@ -51,6 +60,22 @@ class Rollout:
             return RolloutPlan.model_validate_json(written) if written else self.plan
         except ValueError:  # another version of flipback wrote it
             return self.plan
+
+    @property
+    def edited(self) -> bool:
+        """Return whether the flag offers another share than the stage asks for."""
+        if self.offered is None or self.record.pending:
+            return False
+        return abs(self.offered - weight_of(self.going, self.stage)) > _ROUNDING
+
+    @property
+    def served_by_all(self) -> bool:
+        """Return whether the plan has nothing new for a rollout that is finished."""
+        ended, written = self.going, self.plan
+        return (ended.candidate, ended.candidate_version) == (
+            written.candidate,
+            written.candidate_version,
+        )
 
     @property
     def stage(self) -> int:
@@ -67,9 +92,7 @@ def rollout_facts(rollout: Rollout) -> Iterator[Fact]:
     """Yield where a rollout stands, who brought it there and which attempt it is."""
     record = rollout.record
     yield "rollout", f"{_standing(rollout)}{_since(rollout)}{_still(rollout.phase)}"
-    if record.actor:
-        why = f": {record.why}" if record.why else ""
-        yield "moved", f"by {record.actor}{why}"
+    yield from _mover(rollout)
     if record.tries:
         yield "attempt", _attempt(rollout)
     if record.pending:
@@ -82,7 +105,12 @@ def rollout_facts(rollout: Rollout) -> Iterator[Fact]:
 def next_facts(rollout: Rollout) -> Iterator[Fact]:
     """Yield what comes next, and how a person brings it about."""
     plan = rollout.plan
+    if rollout.harm and rollout.phase is not Phase.ROLLED_BACK:
+        yield "next", f"{command('kill', plan, REASON)} rolls back: harm is proven"
+        return
     match rollout.phase:
+        case Phase.FINISHED if rollout.served_by_all:
+            yield "next", _nothing(rollout)
         case Phase.IDLE | Phase.FINISHED:
             yield "next", _start(rollout, _first(plan))
         case Phase.SHADOW | Phase.CANARY:
@@ -92,8 +120,6 @@ def next_facts(rollout: Rollout) -> Iterator[Fact]:
         case Phase.PAUSED:
             accept = " --accept-plan" if rollout.loosened else ""
             yield "next", f"{command('resume', plan, accept)} goes on from this split"
-        case Phase.ROLLED_BACK if rollout.held:
-            return  # the command that releases it is told with the kill
         case Phase.ROLLED_BACK:
             yield "next", _start(rollout, "begins another attempt")
 
@@ -116,6 +142,17 @@ def instant(at: str) -> str:
         return at
 
 
+def _mover(rollout: Rollout) -> Iterator[Fact]:
+    """Yield who moved it last, which is who killed it where it was rolled back."""
+    record, latch = rollout.record, rollout.latch
+    if rollout.phase is Phase.ROLLED_BACK and latch is not None and latch.trip:
+        back = f"rolled back by {latch.actor}, {instant(latch.at)}"
+        yield "moved", f"{back}: {latch.reason}"
+    elif record.actor:
+        why = f": {record.why}" if record.why else ""
+        yield "moved", f"by {record.actor}{why}"
+
+
 def _standing(rollout: Rollout) -> str:
     plan, phase = rollout.going, rollout.phase
     where = f"stage {rollout.stage + 1} of {len(plan.stages)}"
@@ -123,7 +160,7 @@ def _standing(rollout: Rollout) -> str:
         case Phase.IDLE | Phase.FINISHED:
             return "none is under way" if phase is Phase.IDLE else _FINISHED
         case Phase.SHADOW | Phase.CANARY:
-            return f"{phase}, {where}: {_share(plan, rollout.stage)}"
+            return f"{phase}, {where}{_extent(rollout)}"
         case Phase.WATCH:
             return f"promoted, and watched: {_promoted(plan)}"
         case Phase.PAUSED:
@@ -133,6 +170,13 @@ def _standing(rollout: Rollout) -> str:
             return "rolled back; none was under way"
         case Phase.ROLLED_BACK:
             return f"rolled back from {where}"
+
+
+def _extent(rollout: Rollout) -> str:
+    """Return who meets the candidate, also where the flag says other than the plan."""
+    if rollout.phase is Phase.CANARY and rollout.edited:
+        return f", at {percent_of(rollout.offered or 0.0)} as the flag was edited"
+    return f": {_share(rollout.going, rollout.stage)}"
 
 
 def _since(rollout: Rollout) -> str:
@@ -197,11 +241,28 @@ def _first(plan: RolloutPlan) -> str:
 
 
 def _start(rollout: Rollout, does: str) -> str:
-    start = f"{command('start', rollout.plan)} {does}"
-    if rollout.split:
-        return start
+    start, latch = f"{command('start', rollout.plan)} {does}", rollout.latch
+    steps: list[str] = []
+    if latch is not None and latch.held:
+        steps.append(f"`{release_command(latch.route, latch.trip)}` comes first")
+    if not rollout.split:
+        steps.append(_back(rollout))
+    return "; then ".join([*steps, start])
+
+
+def _back(rollout: Rollout) -> str:
+    """Return how a flag comes to a split that can be moved."""
+    if rollout.latch is not None and not rollout.latch.trip:
+        return "give the flag a split (`flipback check` says how)"
     restore = command("restore", rollout.plan, REASON)
-    return f"{restore} brings back the split that a kill took; then {start}"
+    return f"{restore} brings back the split that a kill took"
+
+
+def _nothing(rollout: Rollout) -> str:
+    serves = ""
+    if rollout.offered is None or rollout.offered >= ALL:
+        serves = f": {rollout.plan.candidate} serves everybody"
+    return f"nothing{serves}; for another candidate, edit the plan"
 
 
 def _following(rollout: Rollout) -> str:

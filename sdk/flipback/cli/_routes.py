@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
+from flipback.app import Operator
 from flipback.cli._shell import Shell
 from flipback.config import Reading
 from flipback.control import ForcedControl
 from flipback.errors import ConfigError, Mistake
+from flipback.latch import Latch
 from flipback.plan import Problem, RolloutPlan, nearest
 
 
@@ -44,6 +46,12 @@ def plan_named(route: str, reading: Reading) -> RolloutPlan:
         hint = nearest(route, planned(reading), otherwise="check its name")
         problem = Problem(problem=not_planned(route, reading), remedy=hint)
     return refuse(reading, "ROUTE", problem)
+
+
+def latch_of(route: str, operator: Operator) -> Latch:
+    """Return the latch of a route; of one that is not known, one never killed."""
+    latches = (each.latch for each in operator.status() if each.plan.route == route)
+    return next(latches, Latch(route=route))
 
 
 def refuse(reading: Reading, option: str, found: Problem) -> NoReturn:

@@ -2,24 +2,44 @@
 
 import contextlib
 import getpass
-import io
-import json
 import logging
 import os
 import socket
-import sys
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
 from typing_extensions import override
 
 from flipback.cli._exit import ExitCode
+from flipback.cli._speech import (
+    is_terminal,
+    plain,
+    say,
+    say_json,
+    speak_any_encoding,
+    tell,
+    warn,
+)
 from flipback.config import find_config
 from flipback.control import SystemClock
 from flipback.errors import ConfigError
 from flipback.ports import Clock
+
+
+__all__ = [
+    "Shell",
+    "complain",
+    "is_terminal",
+    "only_commands_speak",
+    "plain",
+    "say",
+    "say_json",
+    "speak_any_encoding",
+    "tell",
+    "warn",
+    "whoami",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,30 +73,6 @@ def whoami() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
-def plain(text: str) -> str:
-    """Return text on one line that a terminal shows and does not obey."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode()
-        for char in text
-    )
-
-
-def say(text: str) -> None:
-    """Print one line."""
-    print(plain(text))
-
-
-def say_json(value: object) -> None:
-    """Print one JSON value, in ASCII: every terminal and pipe can take that."""
-    print(json.dumps(value, indent=2, allow_nan=False))
-
-
-def warn(text: str) -> None:
-    """Say something on standard error, each line marked as ours."""
-    for line in text.splitlines():
-        print(f"flipback: {plain(line)}", file=sys.stderr)
-
-
 def complain(error: Exception, *, as_json: bool) -> ExitCode:
     """Say on standard error what went wrong; return the exit code for it."""
     code = ExitCode.USAGE if isinstance(error, ConfigError) else ExitCode.UNAVAILABLE
@@ -85,18 +81,6 @@ def complain(error: Exception, *, as_json: bool) -> ExitCode:
     if as_json:
         say_json({"exit": int(code), "error": text})
     return code
-
-
-def speak_any_encoding() -> None:
-    """Show what the terminal's encoding lacks as an escape instead of failing."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-
-
-def is_terminal(stream: TextIO | None) -> bool:
-    """Return whether a person reads a stream; it is None where it is closed."""
-    return stream is not None and stream.isatty()
 
 
 @contextlib.contextmanager

@@ -35,6 +35,8 @@ def status_json(route: RouteStatus, guard: GuardSettings | None = None) -> Json:
         if route.processes is None
         else list(map(partial(_process, plan.route), route.processes)),
         "acknowledged": None if route.processes is None else route.acknowledged,
+        "guards": route.guards,
+        "leader": route.leader or None,
         "evidence": None if route.analysis is None else _analysis(route.analysis),
         "gate": None if route.gate is None else as_json(route.gate),
         "exposures": route.exposures,
@@ -71,6 +73,8 @@ def _process(route: str, process: ProcessRecord) -> Json:
         "host": process.host,
         "pid": process.pid,
         "trip": process.trips.get(route, 0),
+        "serves": process.serves,
+        "guards": process.guards,
     }
 
 

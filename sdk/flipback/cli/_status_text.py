@@ -7,6 +7,7 @@ from flipback.analysis import Analysis, describe, explain
 from flipback.app import RouteStatus
 from flipback.assignment import Cohort, Reason
 from flipback.cli._findings import evidence_table, gate_lines, hope, short, users
+from flipback.cli._in_words import not_compared
 from flipback.cli._offer import offer
 from flipback.cli._page import columns, cut, folded, row
 from flipback.cli._rollout_text import (
@@ -17,13 +18,17 @@ from flipback.cli._rollout_text import (
     rollout_facts,
 )
 from flipback.cli._shell import plain
-from flipback.config import GuardSettings
+from flipback.config import GuardRun, GuardSettings, candidate_weight
 from flipback.control import culprits, release_command
 from flipback.latch import scope_of
-from flipback.verdict import Action, Finding, Verdict
+from flipback.rollout import Phase
+from flipback.verdict import Action, Finding, Gate, Verdict
 
 
 _RECORDED = "see whether the application records it under this name"
+_NO_GUARD = (
+    "NONE RUNS: nothing is rolled back or moved by itself; start `flipback guard`"
+)
 _EXPLAINED = 3
 """Findings that are told in full; the table has all of them."""
 
@@ -45,6 +50,7 @@ def status_text(
             plain(_headline(route)),
             *(row(name, plain(text)) for name, text in facts),
             *(cut(f"  {plain(line)}", whole=whole) for line in _table(route)),
+            *(row(name, plain(text)) for name, text in _details(route)),
             *(folded(f"  {plain(line)}") for line in _explained(route.analysis)),
         ]
     )
@@ -55,7 +61,7 @@ def _table(route: RouteStatus) -> Sequence[str]:
     return (
         []
         if analysis is None
-        else evidence_table(analysis, route.gate, width=columns())
+        else evidence_table(analysis, _gate_of(route), width=columns())
     )
 
 
@@ -72,13 +78,28 @@ def _facts(route: RouteStatus, guard: GuardSettings) -> Iterator[Fact]:
     yield from _latch(route)
     yield from _cohorts(route)
     yield "processes", _processes(route)
+    if _is_unguarded(route, guard):
+        yield "guard", _NO_GUARD
     for exception in route.flag.exceptions if route.flag else ():
         yield "exception", exception
     for problem in route.problems:
         yield "problem", problem
     yield from _evidence(route.analysis)
     yield from _gaps(route)
+
+
+def _details(route: RouteStatus) -> Iterator[Fact]:
+    """Yield what explains the evidence; where there is no room, this is cut off."""
     yield from _gate(route)
+    analysis = route.analysis
+    if analysis is None:
+        return
+    if said := users(analysis):
+        yield "users", said
+    if analysis.hypothesis is not None:
+        yield "hypothesis", hope(analysis.hypothesis)
+    if analysis.excluded:
+        yield "excluded", not_compared(analysis.excluded)
 
 
 def _distrust(analysis: Analysis | None) -> Iterator[Fact]:
@@ -100,8 +121,12 @@ def rollout_of(route: RouteStatus, guard: GuardSettings) -> Rollout | None:
         record=route.record,
         phase=route.phase,
         lasts=route.stage_lasts,
-        held=route.latch.held,
+        latch=route.latch,
         split=route.flag is None or bool(route.flag.split),
+        offered=None
+        if route.flag is None
+        else candidate_weight(route.plan, route.flag),
+        harm=_proven(route) and not _acted(route),
         loosened=route.loosened,
         guard=guard,
     )
@@ -126,6 +151,8 @@ def _offered(route: RouteStatus) -> str:
 
 def _served(route: RouteStatus) -> str:
     match route.override:
+        case None if route.flag is None:
+            return "the last good flags, where a process still has them"
         case None:
             return "as offered"
         case Reason.KILLED:
@@ -168,13 +195,25 @@ def _cohorts(route: RouteStatus) -> Iterator[Fact]:
 
 def _processes(route: RouteStatus) -> str:
     if route.processes is None:
-        return "unknown: the store cannot be read"
-    alive = len(route.processes)
-    if not alive:
+        cannot = "read" if route.analysis is None else "written"
+        return f"unknown: the store cannot be {cannot}"
+    if not route.processes:
         return "none is running"
-    if not route.latch.trip:
-        return f"{alive} running"
-    return f"{alive} running, {route.acknowledged} obey trip {route.latch.trip}"
+    serving = sum(process.serves for process in route.processes)
+    alone = len(route.processes) - serving
+    said = [f"{serving} running" if serving else "no application is running"]
+    if alone:
+        said.append(f"{alone} {'guard' if alone == 1 else 'guards'}")
+    if route.latch.trip:
+        said.append(f"{route.acknowledged} obey trip {route.latch.trip}")
+    return ", ".join(said)
+
+
+def _is_unguarded(route: RouteStatus, guard: GuardSettings) -> bool:
+    """Return whether something could be harmed, and nobody would act on it."""
+    if route.guards != 0 or guard.dry_run:
+        return False
+    return bool(route.processes) or guard.run is GuardRun.ELSEWHERE
 
 
 def _evidence(analysis: Analysis | None) -> Iterator[Fact]:
@@ -184,14 +223,7 @@ def _evidence(analysis: Analysis | None) -> Iterator[Fact]:
     total, threshold = short(analysis.log_g), short(analysis.log_threshold)
     yield "evidence", f"{analysis.verdict}; log E {total}, rolls back at {threshold}"
     yield "action", _action(analysis)
-    if said := users(analysis):
-        yield "users", said
     yield from _alarms(analysis)
-    if analysis.hypothesis is not None:
-        yield "hypothesis", hope(analysis.hypothesis)
-    if analysis.excluded:
-        counts = ", ".join(f"{n} {why}" for why, n in analysis.excluded.items())
-        yield "excluded", counts
 
 
 def _action(analysis: Analysis) -> str:
@@ -208,9 +240,15 @@ def _action(analysis: Analysis) -> str:
 
 
 def _gate(route: RouteStatus) -> Iterator[Fact]:
-    if route.gate is not None and route.analysis is not None:
-        for line in gate_lines(route.gate, route.analysis):
+    gate = _gate_of(route)
+    if gate is not None and route.analysis is not None:
+        for line in gate_lines(gate, route.analysis):
             yield "gate", line
+
+
+def _gate_of(route: RouteStatus) -> Gate | None:
+    """Return the gate, None once the rollout is finished: no stage is left."""
+    return None if route.phase is Phase.FINISHED else route.gate
 
 
 def _explained(analysis: Analysis | None) -> Iterator[str]:

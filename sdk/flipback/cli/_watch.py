@@ -41,11 +41,29 @@ class Bell:
     def __init__(self, reader: int) -> None:
         self._reader = reader
 
-    def ended(self, within_s: float) -> bool:
-        """Wait for a signal; return whether it is one that ends the command."""
-        ready, _, _ = select.select([self._reader], [], [], within_s)
-        rung = os.read(self._reader, 64) if ready else b""
-        return any(number in ENDS for number in rung)
+    def ended(self, within_s: float, *, output: int | None = None) -> bool:
+        """Wait for a signal; return whether it is one that ends the command.
+
+        Args:
+            within_s: Seconds to wait.
+            output: A descriptor; if it is a pipe that nobody reads any more, that
+                ends the command too.
+        """
+        poll = select.poll()
+        poll.register(self._reader, select.POLLIN)
+        if output is not None:
+            poll.register(output, 0)  # which asks for errors alone
+        ready = [number for number, _ in poll.poll(1000 * within_s)]
+        rung = os.read(self._reader, 64) if self._reader in ready else b""
+        return output in ready or any(number in ENDS for number in rung)
+
+
+def _output() -> int | None:
+    """Return standard output's descriptor, None where it has none."""
+    try:
+        return None if sys.stdout is None else sys.stdout.fileno()
+    except (OSError, ValueError):  # of a stream in memory, or a closed one
+        return None
 
 
 @contextmanager
@@ -89,14 +107,16 @@ def can_redraw(stream: TextIO) -> bool:
 
 
 def _redraw(look: Callable[[], Page], ends: Bell, every_s: float) -> None:
+    text = ""
     _send(_ENTER)
     try:
         while True:
-            _send(frame(look().text, *shutil.get_terminal_size()))
-            if ends.ended(every_s):
+            text = look().text
+            _send(frame(text, *shutil.get_terminal_size()))
+            if ends.ended(every_s, output=_output()):
                 return
     finally:
-        _send(_LEAVE)
+        _send(f"{_LEAVE}{text}")  # what was seen last stays
 
 
 def _print_changes(look: Callable[[], Page], ends: Bell, every_s: float) -> None:
@@ -106,7 +126,7 @@ def _print_changes(look: Callable[[], Page], ends: Bell, every_s: float) -> None
         if page.essence != shown:
             _send(f"{page.text}\n")
             shown = page.essence
-        if ends.ended(every_s):
+        if ends.ended(every_s, output=_output()):
             return
 
 

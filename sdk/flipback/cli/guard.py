@@ -12,11 +12,16 @@ from typing import TextIO
 from typing_extensions import override
 
 from flipback.app import Guard
+from flipback.app._open import open_store
 from flipback.cli._arguments import Command, Options
+from flipback.cli._done import Done, done_json, done_text
 from flipback.cli._exit import ExitCode
 from flipback.cli._shell import Shell, plain, say, say_json
 from flipback.cli._watch import bell
 from flipback.control import Look
+from flipback.latch import Latch
+from flipback.ports import Clock
+from flipback.rollout import RolloutRecord, phase_of
 
 
 _LONG_S = 3600.0
@@ -42,7 +47,7 @@ def _run(options: Options, shell: Shell) -> ExitCode:
             shell.config(options.config), clock=shell.clock, dry_run=options.dry_run
         )
         if options.once:
-            _look_once(guard, as_json=options.json)
+            _look_once(guard, shell.clock, as_json=options.json)
         else:
             _stand_guard(guard)
     return ExitCode.OK
@@ -76,35 +81,43 @@ def _on_duty(guard: Guard) -> str:
     return f"guarding {routes} by {settings.path}{how}"
 
 
-def _look_once(guard: Guard, *, as_json: bool) -> None:
+def _look_once(guard: Guard, clock: Clock, *, as_json: bool) -> None:
     try:
         looks = guard.step()
+        told = _told(guard, looks, clock)
     finally:
         guard.stop()
+    dry_run = guard.settings.guard.dry_run
     if as_json:
-        say_json({"exit": int(ExitCode.OK), "looks": _looks_json(looks)})
+        answers = [done_json(each) for each in told]
+        say_json({"exit": int(ExitCode.OK), "dry_run": dry_run, "looks": answers})
         return
-    for look in looks:
-        say(f"{look.route}: {_became(look)}")
+    for each in told:
+        say(f"{each.look.route}: {done_text(each)}")
 
 
-def _became(look: Look) -> str:
-    if look.kill is None:
-        return look.analysis.action
-    latch = look.kill.latch
-    return f"rolled back {latch.route} by trip {latch.trip}: {latch.reason}"
+def _told(guard: Guard, looks: Sequence[Look], clock: Clock) -> Sequence[Done]:
+    """Return what came of each look, by where its rollout stands now."""
+    store = open_store(guard.settings, clock)
+    try:
+        latches = store.latches()
+        return [
+            _came_of(look, store.rollout(look.route), latches.get(look.route), guard)
+            for look in looks
+        ]
+    finally:
+        store.close()
 
 
-def _looks_json(looks: Sequence[Look]) -> Sequence[object]:
-    return [
-        {
-            "route": look.route,
-            "action": look.analysis.action,
-            "verdict": look.analysis.verdict,
-            "trip": None if look.kill is None else look.kill.latch.trip,
-        }
-        for look in looks
-    ]
+def _came_of(
+    look: Look, after: RolloutRecord, latch: Latch | None, guard: Guard
+) -> Done:
+    return Done(
+        look=look,
+        after=after,
+        phase=phase_of(after, latch or Latch(route=look.route)),
+        dry_run=guard.settings.guard.dry_run,
+    )
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from flipback.cli._cohorts import declared
 from flipback.cli._exit import ExitCode
 from flipback.cli._kill_text import kill_text
 from flipback.cli._routes import plan_named, refuse
-from flipback.cli._shell import Shell, say, say_json, warn, whoami
+from flipback.cli._shell import Shell, say, say_json, tell, warn, whoami
 from flipback.config import Reading, read_settings
 from flipback.control import Delivered, release_command
 from flipback.errors import ConfigError
@@ -84,10 +84,8 @@ def _run(options: Options, shell: Shell) -> ExitCode:
     missed = reading.nameless if options.all else ()
     code = _exit_code(kills, missed)
     if options.json:
-        say_json(_as_json(kills, missed, code))
-    else:
-        _print(kills, missed, reading)
-    return code
+        return tell(lambda: say_json(_as_json(kills, missed, code)), code)
+    return tell(lambda: _print(kills, missed, reading), code)
 
 
 KILL = Command(

@@ -8,6 +8,7 @@ from flipback.cli._arguments import Command, Options
 from flipback.cli._exit import ExitCode
 from flipback.cli._history import Told, told
 from flipback.cli._history_text import entry_text, folded
+from flipback.cli._places import PUT_BACK
 from flipback.cli._routes import not_planned, planned
 from flipback.cli._shell import Shell, say, say_json, warn
 from flipback.config import Reading, Settings, read_settings
@@ -91,11 +92,12 @@ def _as_json(
         "exit": int(code),
         "ledger": str(settings.ledger),
         "entries": [
-            {**asdict(entry), "from_copy": entry.number in found.rescued}
+            {**asdict(entry), "from_copy": entry.digest in found.rescued}
             for entry in chosen
         ],
         "copied": found.copied,
         "breaks": list(map(asdict, found.breaks)),
+        "edits": list(found.edits),
         "unread": list(found.unread),
         "elsewhere": list(found.elsewhere),
     }
@@ -105,7 +107,7 @@ def _tell(found: Told, chosen: Sequence[LedgerEntry], left_out: int) -> None:
     if left_out:
         say(f"{left_out} earlier, of {left_out + len(chosen)}")
     for entry in chosen:
-        print(entry_text(entry, rescued=entry.number in found.rescued))
+        print(entry_text(entry, rescued=entry.digest in found.rescued))
     for problem in found.unread:
         warn(problem)
     if found.breaks:
@@ -141,6 +143,10 @@ def _verified(found: Told) -> Iterator[str]:
     for each in found.breaks:
         yield each.problem
     if found.breaks:
-        yield "find out who wrote to it; without --verify, what is left is told"
+        yield from found.edits
+        yield (
+            f"find out who wrote to it, and {PUT_BACK}; without --verify, what is left "
+            "is told"
+        )
     elif not found.unread:
         yield "whole: no entry was changed, taken out or cut off"

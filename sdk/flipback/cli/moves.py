@@ -1,19 +1,28 @@
 """`flipback start | promote | pause | resume | finish`: a person moves a rollout."""
 
+import math
 from argparse import ArgumentParser
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 
 from flipback.app import Moved, Operator
+from flipback.app._open import open_store
 from flipback.cli._arguments import Command, Options, said
 from flipback.cli._cohorts import declared
 from flipback.cli._exit import ExitCode
+from flipback.cli._in_words import reworded
 from flipback.cli._move_text import moved_json, moved_text
-from flipback.cli._routes import plan_named
-from flipback.cli._shell import Shell, say_json, warn, whoami
-from flipback.config import read_settings
+from flipback.cli._places import is_not_there_yet
+from flipback.cli._rollout_text import Rollout
+from flipback.cli._routes import latch_of, plan_named
+from flipback.cli._shell import Shell, say_json, tell, warn, whoami
+from flipback.config import Settings, read_settings
+from flipback.plan import RolloutPlan
+from flipback.rollout import Move, Phase
+from flipback.steering import elapsed, stage_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +31,7 @@ class Verb:
 
     Attributes:
         name: The command.
+        move: What it is to the rollout.
         past: What a refused move did not become.
         help: What it does.
         why: What `--reason` is for.
@@ -31,6 +41,7 @@ class Verb:
     """
 
     name: str
+    move: Move
     past: str
     help: str
     why: str = "why, for the ledger"
@@ -94,6 +105,7 @@ def _finish(operator: Operator, options: Options, actor: str) -> Moved:
 VERBS = (
     Verb(
         name="start",
+        move=Move.START,
         past="started",
         help="begin an attempt at the first stage of the plan",
         why="why, for the ledger; in cool-down and quarantine it must be given",
@@ -102,14 +114,17 @@ VERBS = (
     ),
     Verb(
         name="promote",
+        move=Move.PROMOTE,
         past="moved on",
         help="go on to the next stage, where the gate lets or a person decides",
-        why="take the doubt about all that is undecided, and say why",
+        why="take the doubt about all that is undecided, skip the rest of the window, "
+        "and say why",
         declare=_accept,
         act=_promote,
     ),
     Verb(
         name="pause",
+        move=Move.PAUSE,
         past="paused",
         help="stop moving on; the split stays as it is, and the guard guards",
         must_say=True,
@@ -118,6 +133,7 @@ VERBS = (
     ),
     Verb(
         name="resume",
+        move=Move.RESUME,
         past="resumed",
         help="go on from the split that the flag service has now",
         declare=_accept_plan,
@@ -125,6 +141,7 @@ VERBS = (
     ),
     Verb(
         name="finish",
+        move=Move.FINISH,
         past="finished",
         help="end the watch after a promotion",
         why="why, for the ledger; before the watch is over it must be given",
@@ -159,15 +176,36 @@ def _run(verb: Verb, options: Options, shell: Shell) -> ExitCode:
     plan = plan_named(options.route, reading)
     if verb.declare is _accept:
         declared(options.accept, plan, reading, option="--accept")
+    left = _left(plan, reading.settings, shell) if verb.move is Move.PROMOTE else None
     with closing(Operator.open(reading.settings, clock=shell.clock)) as operator:
         moved = verb.act(operator, options, options.actor or whoami())
-    code = _exit_code(moved)
+        latch = latch_of(plan.route, operator) if moved.refused else None
+    if latch is not None:
+        moved = reworded(moved, verb.move, latch)
+    skips = timedelta(0) if moved.refused or left is None else left
+    code, guard = _exit_code(moved), reading.settings.guard
     if options.json:
-        say_json(moved_json(moved, verb.name, reading.settings.guard, code))
-    else:
-        for line in moved_text(moved, verb.past, reading.settings.guard):
-            print(line)
-    return code
+        answer = moved_json(moved, verb.name, guard, code, skips=skips)
+        return tell(lambda: say_json(answer), code)
+    lines = moved_text(moved, verb.past, guard, latch=latch, skips=skips)
+    return tell(lambda: print(*lines, sep="\n"), code)
+
+
+def _left(plan: RolloutPlan, settings: Settings, shell: Shell) -> timedelta:
+    """Return what is left of the window of the stage in force, in whole seconds."""
+    store = open_store(settings, shell.clock)
+    try:
+        if is_not_there_yet(settings):
+            return timedelta(0)
+        record = store.rollout(plan.route)
+    finally:
+        store.close()
+    if not record.phase.runs or record.phase is Phase.WATCH:
+        return timedelta(0)
+    going = Rollout(plan=plan, record=record, phase=record.phase).going
+    lasted = elapsed(record, shell.clock.now().timestamp())
+    left = stage_of(going, record).window - lasted
+    return timedelta(seconds=max(0, math.floor(left.total_seconds())))
 
 
 def _exit_code(moved: Moved) -> ExitCode:

@@ -12,7 +12,7 @@ from flipback.cli._exit import ExitCode
 from flipback.cli._offer import candidate_percent
 from flipback.cli._rollout_text import REASON, command, instant
 from flipback.cli._routes import not_planned, planned
-from flipback.cli._shell import Shell, say, say_json, warn, whoami
+from flipback.cli._shell import Shell, say, say_json, tell, warn, whoami
 from flipback.cli._status_json import flag_json
 from flipback.config import Reading, read_settings
 from flipback.control import release_command
@@ -58,10 +58,8 @@ def _run(options: Options, shell: Shell) -> ExitCode:
         )
     code = _exit_code(release)
     if options.json:
-        say_json(_as_json(release, code))
-    else:
-        _print(release, reading)
-    return code
+        return tell(lambda: say_json(_as_json(release, code)), code)
+    return tell(lambda: _print(release, reading), code)
 
 
 RELEASE = Command(

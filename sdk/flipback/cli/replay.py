@@ -120,8 +120,8 @@ def _run(options: Options, shell: Shell) -> ExitCode:
             say_json({"exit": int(ExitCode.MISTAKES), "error": str(error)})
         return ExitCode.MISTAKES
     except KeyboardInterrupt:
-        warn("stopped; a replay changes nothing")
-        return ExitCode.UNAVAILABLE
+        warn("interrupted; a replay changes nothing")
+        return ExitCode.INTERRUPTED
     return ExitCode.OK
 
 

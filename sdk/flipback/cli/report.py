@@ -2,7 +2,9 @@
 
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
-from contextlib import closing
+from contextlib import closing, suppress
+from pathlib import Path
+from secrets import token_hex
 
 from flipback.app import Operator
 from flipback.cli._arguments import Command, Options
@@ -14,6 +16,7 @@ from flipback.report import ReportData, headline, page
 
 
 _STANDARD_OUTPUT = "-"
+_LONGEST_NAME = 48  # letters, of which each may be four bytes
 
 
 def _declare(parser: ArgumentParser) -> None:
@@ -59,11 +62,33 @@ def _written(text: str, options: Options, shell: Shell) -> str:
         if options.output == _STANDARD_OUTPUT:
             sys.stdout.buffer.write(encoded)
         else:
-            (shell.cwd / options.output).write_bytes(encoded)
+            _write_whole(shell.cwd / options.output, encoded)
     except OSError as error:
         why = error.strerror or error
         return f"{options.output} cannot be written: {why}; name another file by -o"
     return ""
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Write a file, or leave what was there; a device is written as it is.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    if path.exists() and not path.is_file():
+        path.write_bytes(content)
+        return
+    target = path.resolve()
+    part = target.with_name(f".{target.name[:_LONGEST_NAME]}.{token_hex(8)}.part")
+    try:
+        part.write_bytes(content)
+        if target.exists():
+            part.chmod(target.stat().st_mode)
+        part.replace(target)
+    except OSError:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
 
 
 def _tell(data: ReportData, problem: str, code: ExitCode, options: Options) -> None:

@@ -7,8 +7,8 @@ from flipback.app import Operator
 from flipback.cli._arguments import Command, Options, said
 from flipback.cli._exit import ExitCode
 from flipback.cli._move_text import restored_json, restored_text
-from flipback.cli._routes import plan_named
-from flipback.cli._shell import Shell, say_json, warn, whoami
+from flipback.cli._routes import latch_of, plan_named
+from flipback.cli._shell import Shell, say_json, tell, warn, whoami
 from flipback.config import read_settings
 
 
@@ -38,13 +38,11 @@ def _run(options: Options, shell: Shell) -> ExitCode:
         restored = operator.restore(
             plan.route, reason=options.reason, actor=options.actor or whoami()
         )
+        latch = latch_of(plan.route, operator)
     code = ExitCode.REFUSED if restored.refused else ExitCode.OK
     if options.json:
-        say_json(restored_json(restored, code))
-    else:
-        for line in restored_text(restored):
-            print(line)
-    return code
+        return tell(lambda: say_json(restored_json(restored, code)), code)
+    return tell(lambda: print(*restored_text(restored, latch), sep="\n"), code)
 
 
 RESTORE = Command(

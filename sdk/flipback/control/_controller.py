@@ -72,6 +72,13 @@ class Controller:
             except Exception as error:  # noqa: BLE001 - the other routes go on
                 self._ground.faults.note(look.route, "rollout not led", error)
 
+    @property
+    def leads(self) -> tuple[str, ...]:
+        """Return the routes whose rollouts this process moves, its leases valid."""
+        now = self._ground.clock.monotonic()
+        held = tuple(self._led.items())
+        return tuple(route for route, led in held if now - led.taken_at < TTL_S)
+
     def after_fork(self, holder: str) -> None:
         """Lead nothing any more: the leases are the parent's."""
         self._holder = holder

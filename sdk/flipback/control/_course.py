@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from flipback.analysis import Analysis, analyze
+from flipback.analysis import Analysis, Renewal, analyze
 from flipback.assignment import EVERYBODY, Cohort
 from flipback.course import CourseFinding, CoursePoint
 from flipback.exposure import EXPOSURE, Evidence
@@ -119,7 +119,8 @@ class CourseKeeper:
         kept = self._kept.get(plan.route) or self._known(plan.route, spot.attempt)
         if not _is_due(kept, spot, proven):
             return
-        shown = _shown(plan, evidence, analysis, spot.at, without)
+        renewal = Renewal.of(record)
+        shown = _shown(plan, evidence, analysis, spot.at, without, renewal)
         self._book.keep(look_as_point(plan, spot, evidence, shown, most=MOST_FINDINGS))
         began = kept.began if kept and kept.spot.attempt == spot.attempt else spot.at
         if kept is not None and kept.spot.is_like(spot):
@@ -209,11 +210,19 @@ def _shown(
     analysis: Analysis,
     now: float,
     without: Collection[Cohort],
+    renewal: Renewal | None,
 ) -> Analysis:
     """Return the analysis with intervals, which looks that nobody sees leave out."""
     if any(finding.interval is not None for finding in analysis.findings):
         return analysis
-    return analyze(plan, evidence, peaks=analysis.peaks, now=now, without=without)
+    return analyze(
+        plan,
+        evidence,
+        peaks=analysis.peaks,
+        now=now,
+        without=without,
+        renewal=renewal,
+    )
 
 
 def _weightiest(findings: Sequence[Finding], most: int | None) -> Sequence[Finding]:
@@ -243,6 +252,7 @@ def _brief(finding: Finding) -> CourseFinding:
         candidate_value=finding.candidate_value,
         low=None if interval is None else interval.low,
         high=None if interval is None else interval.high,
+        pairs=finding.pairs,
     )
 
 

@@ -22,8 +22,8 @@ import os
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
+from datetime import datetime
 
 from flipback.config import flag_ref, flag_variant
 from flipback.control._appender import Appender
@@ -31,6 +31,7 @@ from flipback.control._arrival import arrival, is_arrival, offered
 from flipback.control._clock import SystemClock
 from flipback.control._commands import REASON, rollout_command
 from flipback.control._pause import pause_s
+from flipback.control._reached import Delivered, KillReport
 from flipback.errors import FlagProblem, FlagWriteError, FlipbackError, LedgerError
 from flipback.latch import Latch, scope_of
 from flipback.plan import RolloutPlan
@@ -51,59 +52,9 @@ _BLOCKED = frozenset(
     {FlagProblem.FORBIDDEN, FlagProblem.APPROVAL_REQUIRED, FlagProblem.INVALID_WRITE}
 )
 _LONGEST_REST_S = 60.0  # a service that asks for more than that is asked earlier
+_LATE_S = 60.0
 _LAST_WAIT_S = 1.0
 _CLOCK = SystemClock()
-
-
-class Delivered(StrEnum):
-    """How far a kill has come in the flag service."""
-
-    APPLIED = "applied"
-    PENDING = "pending"
-    BLOCKED = "blocked"
-    NO_WRITER = "no writer"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KillReport:
-    """What a kill reached. Control is served locally whatever it says.
-
-    Attributes:
-        latch: The latch that is held now.
-        durable: The ledger has it on disk.
-        stored: The store has it, so the host's other processes see it.
-        flag: How far it came in the flag service.
-        problem: What is still missing, for people; empty if nothing.
-        processes: Processes of this host that run the route.
-        acknowledged: Those of them that obey this kill already.
-        findings: On which findings it was made, for the ledger.
-        written: What it did to the flag, None if nothing is known of that.
-        noted: The ledger has it that the flag was reached.
-        rest_s: How long the flag service asked to be left alone, in seconds.
-    """
-
-    latch: Latch
-    durable: bool
-    stored: bool
-    flag: Delivered
-    problem: str = ""
-    processes: int = 0
-    acknowledged: int = 0
-    findings: tuple[str, ...] = ()
-    written: FlagChange | None = None
-    noted: bool = False
-    rest_s: float = 0.0
-
-    @property
-    def complete(self) -> bool:
-        """Return whether nothing is left to deliver."""
-        done = self.flag in {Delivered.APPLIED, Delivered.NO_WRITER}
-        return self.durable and self.stored and done
-
-    @property
-    def settled(self) -> bool:
-        """Return whether the ledger tells all of it, too."""
-        return self.complete and (self.noted or self.flag is Delivered.NO_WRITER)
 
 
 class Delivery:
@@ -119,7 +70,8 @@ class Delivery:
         writer: Writes flags; None where this process does not.
         still_held: Whether a latch is held and there is no later trip.
         failed: Is told of a route and what is missing, at each attempt.
-        blocked: Is told once of each kill that the flag service refuses, and why.
+        blocked: Is told once of each kill that the flag service refuses, or has not
+            taken for a minute, and why.
         clock: Tells when a kill reached the flag.
     """
 
@@ -166,6 +118,8 @@ class Delivery:
             report = self._to_store(report)
         if report.flag is not Delivered.APPLIED and not report.rest_s:
             report = self._to_flag(plan, report)
+        if report.flag is Delivered.PENDING and report.problem:
+            self._tell_if_late(report)
         if report.durable and report.flag is Delivered.APPLIED and not report.noted:
             report = self._note(report)
         return report
@@ -304,6 +258,15 @@ class Delivery:
             ),
             problem,
         )
+
+    def _tell_if_late(self, report: KillReport) -> None:
+        """Tell of a kill that is only tried again, where that has gone on for long."""
+        try:
+            age = self._clock.now() - datetime.fromisoformat(report.latch.at)
+        except (TypeError, ValueError):  # no time, or one without a zone
+            return
+        if age.total_seconds() >= _LATE_S:
+            self._tell(report.latch, report.problem)
 
     def _tell(self, latch: Latch, problem: str) -> None:
         key = (latch.route, latch.trip)

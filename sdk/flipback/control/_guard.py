@@ -9,11 +9,11 @@ from flipback.analysis import Analysis, PeakKey, Renewal, analyze, describe
 from flipback.assignment import EVERYBODY, Cohort
 from flipback.booking import Booking
 from flipback.control._accepted import AcceptedPlans
-from flipback.control._delivery import KillReport
 from flipback.control._dry_run import DryRun
 from flipback.control._flush import Flusher
 from flipback.control._ground import Ground
 from flipback.control._killswitch import EVALUATOR, KillSwitch
+from flipback.control._reached import KillReport
 from flipback.control._told import told_of_freeze
 from flipback.exposure import Evidence
 from flipback.histogram import Histogram

@@ -1,19 +1,18 @@
 """The kill contract: whoever kills, every process obeys until a person releases."""
 
-import logging
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 
 from flipback.control._appender import PATIENCE_S, Appender
-from flipback.control._commands import release_command
-from flipback.control._delivery import Delivered, Delivery, KillReport
+from flipback.control._delivery import Delivery
 from flipback.control._force import ALL, FORCED_IN_VAIN, ForcedControl
 from flipback.control._ground import Ground
-from flipback.control._notice import on_one_line
+from flipback.control._lost import LOST, lost
+from flipback.control._reached import Delivered, KillReport
 from flipback.control._standings import Known, standing_of
-from flipback.control._telling import tell_of_moves
+from flipback.control._telling import tell_of_latch, tell_of_moves
 from flipback.control._told import told_of_block, told_of_trip
 from flipback.errors import FlipbackError, LedgerError
 from flipback.histogram import Thresholds
@@ -26,7 +25,6 @@ from flipback.telemetry import Stood
 
 
 EVALUATOR = "guardrail evaluator"
-logger = logging.getLogger("flipback")
 NEVER = Latch(route="")
 
 
@@ -55,6 +53,7 @@ class KillSwitch:
         self._stopped = False
         self._forces = frozenset[str]()
         self._taken_up: dict[str, tuple[int, bool]] = {}
+        self._may_be_lost = True
         self.records: Mapping[str, RolloutRecord] = {}
         self.switches = {route: Switch(route) for route in ground.plans}
         self._appender = Appender(ground.ledger, patience_s=ledger_patience_s)
@@ -137,6 +136,7 @@ class KillSwitch:
         Args:
             waits: Try once now, for a process that ends right after.
         """
+        self._miss()
         for route, latch in tuple(self._latches.items()):
             if latch.trip and self._taken_up.get(route) != latch.order:
                 self._taken_up[route] = latch.order
@@ -200,7 +200,7 @@ class KillSwitch:
             merged = latch.merge(known)
             self._latches[latch.route] = merged
             self._set(scope_of(latch.route).route)
-        _tell(known, merged)
+        tell_of_latch(known, merged)
         return report
 
     def _obeys(self, latch: Latch) -> bool:
@@ -282,7 +282,7 @@ class KillSwitch:
             after = dict(self._latches)
         self._read.add(source)
         for name, latch in after.items():
-            _tell(before.get(name, NEVER), latch)
+            tell_of_latch(before.get(name, NEVER), latch)
 
     def _read_records(self) -> None:
         """Read where rollouts stand; what cannot be read stays as it was known."""
@@ -292,7 +292,20 @@ class KillSwitch:
         except Exception as error:  # noqa: BLE001 - the thread that obeys goes on
             self._ground.faults.note("*", "store unreadable", error)
             self.records = {**before, **dict(self._readable_records())}
+        self._may_be_lost |= bool(before.keys() - self.records.keys())
         tell_of_moves(before, self.records)
+
+    def _miss(self) -> None:
+        """Say which rollouts a store that is new, or another one, has lost."""
+        if not self._may_be_lost or "store" not in self._read:
+            return
+        with suppress(FlipbackError):  # read again with the next beat
+            entries = self._ground.ledger.entries()
+            self._may_be_lost = False
+            for route in self._ground.plans:
+                record = self.records.get(route, RolloutRecord(route=route))
+                if text := lost(record, entries):
+                    self._ground.faults.note(route, LOST, text)
 
     def _readable_records(self) -> Iterator[tuple[str, RolloutRecord]]:
         """Yield the records beside one that is garbage, or of a later version."""
@@ -342,25 +355,3 @@ class KillSwitch:
         )
         plan = self._ground.plans[route]
         switch.standing = standing_of(plan, known, switch.standing)
-
-
-def _tell(before: Latch, after: Latch) -> None:
-    """Log a kill or a release as this process comes to know of it; never raises."""
-    if after.order == before.order:
-        return
-    with suppress(Exception):  # a filter of the application must not stop a kill
-        if after.held:
-            logger.warning(
-                "route %s: control serves, killed by %s (trip %d): %s; to end it: %s",
-                *map(on_one_line, (after.route, after.actor)),
-                after.trip,
-                on_one_line(after.reason),
-                release_command(after.route, after.trip),
-            )
-        elif before.held:
-            logger.warning(
-                "route %s: trip %d released by %s: %s; the flag decides again",
-                on_one_line(after.route),
-                after.trip,
-                *map(on_one_line, (after.actor, after.reason)),
-            )

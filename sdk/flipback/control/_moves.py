@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 from flipback.config import candidate_weight, flag_ref
 from flipback.control._ground import Ground
+from flipback.control._lost import after_lost
 from flipback.control._order import (
     Order,
     demand_unedited,
@@ -94,6 +95,9 @@ class Moves:
         flag = None if asked.weight is None else self.flag(order.plan)
         latch = self._ground.newest_latch(order.plan.route)
         following = following_of(order, asked.move, latch, now=self._now())
+        if asked.move is Move.START:
+            entries = self._ground.ledger.entries()
+            following = after_lost(following, order.record, entries)
         if flag is not None and asked.weight is not None:
             if asked.move in _ONWARD:
                 demand_unedited(order.record, flag)

@@ -2,19 +2,33 @@
 
 import json
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 from math import isfinite
 
 from flipback.control._sender import LONGEST_PAUSE_S
-from flipback.control._told import Fact, Told
+from flipback.control._told import Fact, Told, to_the_second
 from flipback.ports import Notice
 
 
 _LONGEST = 2000
 
 
-def notice_of(told: Told, place: int, *, now: datetime) -> Notice:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where the command that a notice names is to be run.
+
+    Attributes:
+        host: The name of the host that tells.
+        config: The path of its `flipback.toml`.
+    """
+
+    host: str
+    config: str
+
+
+def notice_of(told: Told, place: int, *, now: datetime, origin: Origin) -> Notice:
     """Return the notice for one way, by its place; the same thing has the same id."""
     named = f"{told.event}\0{told.key}".encode(errors="backslashreplace")
     return Notice(
@@ -23,7 +37,7 @@ def notice_of(told: Told, place: int, *, now: datetime) -> Notice:
         event=told.event.value,
         route=told.route,
         at=now.timestamp(),
-        body=_body(told, at=told.at or now.isoformat()),
+        body=_body(told, at=told.at or now.isoformat(), origin=origin),
     )
 
 
@@ -44,13 +58,15 @@ def on_one_line(text: str) -> str:
     return " ".join(text.split())[:_LONGEST]
 
 
-def _body(told: Told, *, at: str) -> str:
+def _body(told: Told, *, at: str, origin: Origin) -> str:
     """Spell it as JSON, in ASCII; no fact hides what every receiver relies on."""
     relied_on: dict[str, Fact] = {
         "text": on_one_line(told.text),
         "event": told.event.value,
         "route": told.route,
-        "at": at,
+        "at": to_the_second(at),
+        "host": origin.host,
+        "config": origin.config,
     }
     facts = {k: _plain(v) for k, v in told.facts.items() if k not in relied_on}
     return json.dumps({**relied_on, **facts}, allow_nan=False)

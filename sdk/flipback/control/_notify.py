@@ -7,6 +7,7 @@ from memory, by each process what it has to tell: rather twice than never.
 
 import logging
 import secrets
+import socket
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future, wait
@@ -16,7 +17,7 @@ from datetime import timedelta
 from math import inf
 
 from flipback.config import NotifyOn, NotifySettings
-from flipback.control._notice import is_due, notice_of, on_one_line, text_of
+from flipback.control._notice import Origin, is_due, notice_of, on_one_line, text_of
 from flipback.control._reminders import Reminder
 from flipback.control._sender import Sender, begun, pause_after
 from flipback.control._told import Told, told_of_hold, told_of_move
@@ -44,7 +45,7 @@ logger = logging.getLogger("flipback")
 class Notifier:
     """Brings what is told to the ways of `[[notify]]`; nothing here ever raises."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts of the world that telling needs
         self,
         ways: Sequence[NotifySettings],
         *,
@@ -53,6 +54,7 @@ class Notifier:
         leases: StateStore,
         faults: Faults,
         clock: Clock,
+        config: str = "",
         delivers: bool = True,
     ) -> None:
         """Take the tables `[[notify]]` and the world; nothing is started.
@@ -64,6 +66,7 @@ class Notifier:
             leases: Who may send.
             faults: Where failures are counted.
             clock: The time.
+            config: The path of the configuration, for whoever runs a command.
             delivers: False where the sending is left to other processes.
         """
         self._ways = tuple(ways)
@@ -71,6 +74,7 @@ class Notifier:
         self._leases = leases
         self._faults = faults
         self._clock = clock
+        self._origin = Origin(host=socket.gethostname(), config=config)
         self._delivers = delivers
         self._senders = [
             Sender(way_of(place, way, environ), settled=self._settle, clock=clock)
@@ -152,8 +156,9 @@ class Notifier:
 
     def _tell(self, told: Told, places: Iterable[int]) -> None:
         try:
+            now = self._clock.now()
             for place in places:
-                self._keep(notice_of(told, place, now=self._clock.now()))
+                self._keep(notice_of(told, place, now=now, origin=self._origin))
         except Exception as error:  # noqa: BLE001 - the caller has kills to obey
             self._faults.note("*", "not told", error)
 

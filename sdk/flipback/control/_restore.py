@@ -1,11 +1,12 @@
 """Put the rules of a flag back as they were before a kill, without the candidate."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from flipback.assignment import Cohort
 from flipback.config import flag_ref, flag_variant, variant_named_by
 from flipback.control._arrival import is_arrival
+from flipback.control._commands import release_command
 from flipback.errors import FlagProblem, FlagWriteError
 from flipback.latch import Latch, scope_of
 from flipback.plan import RolloutPlan
@@ -16,6 +17,7 @@ from flipback.ports import (
     FlagWriter,
     Intent,
     LedgerEntry,
+    LedgerMirror,
     Version,
 )
 
@@ -24,6 +26,7 @@ _BY_HAND = (
     "take the rules from the service's own history (flag file: `*.audit.jsonl` beside "
     "it) and put them back by hand, with the candidate at 0 %"
 )
+_OWN = "the ledger"
 _WRITES = frozenset({EntryKind.FLAG_WRITE, EntryKind.RELEASE})
 
 
@@ -35,11 +38,13 @@ class Snapshot:
         raw: As the service spells it.
         after: Token of the version that the kill left.
         entry: Number of the ledger's entry that holds it.
+        ledger: Which ledger, in words.
     """
 
     raw: str
     after: str
     entry: int
+    ledger: str = _OWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +60,24 @@ class Restoration:
     change: FlagChange | None = None
     refused: str = ""
     remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerCopy:
+    """What a store has of a ledger, oldest first."""
+
+    name: str
+    entries: Sequence[LedgerEntry]
+
+
+def copies_in(store: LedgerMirror) -> Iterator[LedgerCopy]:
+    """Yield the store's copies of the ledgers of all hosts.
+
+    Raises:
+        StoreError: The store cannot be read.
+    """
+    for name in store.ledgers():
+        yield LedgerCopy(name=name, entries=store.mirrored(name))
 
 
 def snapshot_for(
@@ -88,6 +111,7 @@ def restore_flag(
     entries: Sequence[LedgerEntry],
     intent: Intent,
     killed: Iterable[Cohort] = (),
+    copies: Callable[[], Iterable[LedgerCopy]] = tuple,
 ) -> Restoration:
     """Put the flag's rules of before a kill back, the candidate at weight 0.
 
@@ -102,12 +126,15 @@ def restore_flag(
         entries: Of the ledger, oldest first.
         intent: Who and why.
         killed: Cohorts whose latches are held: they get control whatever the split.
+        copies: Asked for the ledgers of all hosts where this one lacks the rules.
     """
     snapshot = snapshot_for(entries, latch.route, latch.trip)
     if snapshot is None:
+        snapshot = _of_others(copies(), latch)
+    if snapshot is None:
         return Restoration(
-            refused=f"the ledger of this host does not have the rules of flag "
-            f"{plan.flag!r} from before trip {latch.trip}",
+            refused=f"neither the ledger of this host nor a copy in the store has the "
+            f"rules of flag {plan.flag!r} from before trip {latch.trip}",
             remedy=_BY_HAND,
         )
     try:
@@ -122,6 +149,71 @@ def restore_flag(
         return _failed(str(error))
     except Exception as error:  # noqa: BLE001 - a bug of a writer is told, not thrown
         return _failed(repr(error))
+
+
+def readmit_cohort(
+    plan: RolloutPlan,
+    latch: Latch,
+    *,
+    writer: FlagWriter,
+    intent: Intent,
+    newest: Callable[[], Latch],
+) -> Restoration:
+    """Take the rule back that a kill of a cohort put in; the split stays.
+
+    Args:
+        plan: The plan of the route.
+        latch: The kill of the cohort.
+        writer: Writes the flag.
+        intent: Who and why.
+        newest: Reads the latch: a kill that comes meanwhile keeps its rule.
+    """
+    try:
+        return _readmitted(plan, latch, writer=writer, intent=intent, newest=newest)
+    except FlagWriteError as error:
+        if error.kind is FlagProblem.CONFLICT:
+            return _failed(f"flag {plan.flag!r} was written by somebody else meanwhile")
+        return _failed(str(error))
+    except Exception as error:  # noqa: BLE001 - a bug of a writer is told, not thrown
+        return _failed(repr(error))
+
+
+def _readmitted(
+    plan: RolloutPlan,
+    latch: Latch,
+    *,
+    writer: FlagWriter,
+    intent: Intent,
+    newest: Callable[[], Latch],
+) -> Restoration:
+    state, ref = writer.read(flag_ref(plan)), flag_ref(plan)
+    now, cohort = newest(), scope_of(latch.route).cohort
+    if now.held:
+        return _still_held(now)
+    control = flag_variant(plan, state, plan.control) or plan.control
+    change = writer.readmit(
+        ref, control=control, cohort=cohort, expect=state.version, intent=intent
+    )
+    now = newest()
+    if not now.held:
+        return Restoration(change=change)
+    writer.kill(ref, control=control, intent=intent, cohort=cohort)
+    return _still_held(now)
+
+
+def _still_held(latch: Latch) -> Restoration:
+    return Restoration(
+        refused=f"{latch.route} is killed: trip {latch.trip}, {latch.reason}",
+        remedy=release_command(latch.route, latch.trip),
+    )
+
+
+def _of_others(copies: Iterable[LedgerCopy], latch: Latch) -> Snapshot | None:
+    for copy in copies:
+        found = snapshot_for(copy.entries, latch.route, latch.trip)
+        if found is not None:
+            return replace(found, ledger=f"the ledger {copy.name}")
+    return None
 
 
 def _put_back(
@@ -213,7 +305,7 @@ def _is_restored(
     return any(
         entry.kind is EntryKind.RESTORE
         and entry.route == plan.route
-        and entry.number > snapshot.entry
+        and (entry.number > snapshot.entry or snapshot.ledger != _OWN)
         and (entry.before, entry.after) == (snapshot.after, now.token)
         for entry in entries
     )
@@ -224,7 +316,7 @@ def _edited_since(plan: RolloutPlan, latch: Latch, snapshot: Snapshot) -> Restor
         refused=f"flag {plan.flag!r} was edited after trip {latch.trip} had been "
         "written to it, and a restore would undo that",
         remedy="keep the flag as it is now; its rules from before the kill are in "
-        f"entry {snapshot.entry} of the ledger",
+        f"entry {snapshot.entry} of {snapshot.ledger}",
     )
 
 

@@ -42,6 +42,7 @@ def told_of_trip(
     latch: Latch, *, automatic: bool, findings: Sequence[str] = ()
 ) -> Told:
     """Return that a kill was made, by the evaluator or by a person."""
+    said = latch.reason
     did = "rolled back" if automatic else "killed"
     return Told(
         event=NotifyOn.TRIP,
@@ -52,19 +53,20 @@ def told_of_trip(
         facts={
             **_facts(latch),
             "automatic": automatic,
-            "findings": "; ".join(findings) or None,
+            "findings": "; ".join(found for found in findings if found not in said)
+            or None,
         },
         at=latch.at,
     )
 
 
 def told_of_block(latch: Latch, problem: str) -> Told:
-    """Return that the flag service refuses a kill, which is obeyed all the same."""
+    """Return that the flag service does not take a kill, which is obeyed anyway."""
     return Told(
         event=NotifyOn.BLOCKED,
         route=scope_of(latch.route).route,
         key=_of(latch),
-        text=f"The flag service refuses the kill of {_name(latch)} (trip "
+        text=f"The flag service does not take the kill of {_name(latch)} (trip "
         f"{latch.trip}): {_short(problem)}; flipback serves control all the same, "
         "whoever reads the flag without it does not",
         facts={**_facts(latch), "problem": problem},
@@ -78,7 +80,7 @@ def told_of_hold(latch: Latch, turn: int) -> Told:
         latch: The latch that is held.
         turn: Which reminder this is; the same in every process.
     """
-    since = f"since {latch.at} " if latch.at else ""
+    since = f"since {to_the_second(latch.at)} " if latch.at else ""
     return Told(
         event=NotifyOn.HELD,
         route=scope_of(latch.route).route,
@@ -121,13 +123,21 @@ def told_of_move(record: RolloutRecord, move: NextMove) -> Told | None:
         text=f"Route {record.route} {_came_to(event, record, move)}",
         facts={
             "attempt": record.attempt,
-            "stage": record.stage,
+            "stage": record.stage + 1,
             "phase": record.phase.value,
             "weight": move.weight,
             "actor": record.actor,
             "reason": move.why,
         },
     )
+
+
+def to_the_second(at: str) -> str:
+    """Return an ISO time without its fraction; as it was written where it is none."""
+    try:
+        return datetime.fromisoformat(at).replace(microsecond=0).isoformat()
+    except ValueError:
+        return at
 
 
 def _event(move: NextMove) -> NotifyOn | None:

@@ -42,6 +42,9 @@ from flipback.plan._written import (
 )
 
 
+_ALL = 100.0
+
+
 class RolloutPlan(Written):
     """A rollout of one candidate against one control on one route.
 
@@ -183,6 +186,13 @@ class RolloutPlan(Written):
         for metric in self.judged:
             named.update(self.metric(metric).components or (metric,))
         return frozenset(named)
+
+    def weight_in(self, stage: int) -> float:
+        """Return the percent of subjects in a stage: none in a shadow stage.
+
+        The holdback is kept on control whatever the last stage asks for.
+        """
+        return min(self.stages[stage].weight or 0.0, _ALL - self.holdback)
 
     def metric(self, name: str) -> Metric:
         """Return what a metric is, as described or by default."""

@@ -152,7 +152,7 @@ class FlagWriter(Protocol):
     """Write access to one flag service. OpenFeature itself only reads.
 
     The safe direction (`kill`) is unconditional and idempotent; the unsafe one
-    (`set_split`, `restore`) is compare-and-set. All raise `FlagWriteError`.
+    (`set_split`, `readmit`, `restore`) is compare-and-set. All raise `FlagWriteError`.
     """
 
     @property
@@ -191,6 +191,22 @@ class FlagWriter(Protocol):
 
         Or for one cohort (`attribute=value`) alone, ahead of all other rules, where
         `capabilities.cohorts` says so; it is an INVALID_WRITE where it does not.
+        """
+        ...
+
+    def readmit(
+        self,
+        ref: FlagRef,
+        *,
+        control: str,
+        cohort: Cohort,
+        expect: Version,
+        intent: Intent,
+    ) -> FlagChange:
+        """Take back the rule that a kill of this cohort put in; the split stays.
+
+        A state other than `expect` is a CONFLICT. Rules that people wrote in another
+        way are not recognised: without one of a kill, nothing is changed.
         """
         ...
 

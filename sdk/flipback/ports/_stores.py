@@ -26,6 +26,9 @@ class ProcessRecord:
         obeyed_at: Route to the Unix seconds at which this process first served control
             under that trip, as found out by deciding.
         drill: The drill that this process takes part in, empty for none.
+        serves: It serves calls, rather than only guarding those that do.
+        guards: It looks at evidence and may act on it.
+        leads: Routes whose rollouts it moves now.
     """
 
     id: str
@@ -35,6 +38,9 @@ class ProcessRecord:
     trips: Mapping[str, int] = field(default_factory=dict[str, int])
     obeyed_at: Mapping[str, float] = field(default_factory=dict[str, float])
     drill: str = ""
+    serves: bool = True
+    guards: bool = False
+    leads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,13 @@
 from flipback.power._power import USUAL_DAYS, Power, Prospect, StagePower, power
 from flipback.power._question import NEVER_DAYS
 from flipback.power._remedies import Remedy
-from flipback.power._traffic import Baseline, Traffic, baseline_of, baselines_wanted
+from flipback.power._traffic import (
+    Baseline,
+    Traffic,
+    baseline_of,
+    baselines_wanted,
+    stages_of,
+)
 
 
 __all__ = [
@@ -18,4 +24,5 @@ __all__ = [
     "baseline_of",
     "baselines_wanted",
     "power",
+    "stages_of",
 ]

@@ -16,6 +16,7 @@ from flipback.power._traffic import (
     Traffic,
     flow_of,
     shares_of,
+    stages_of,
 )
 from flipback.signals import Measure
 
@@ -66,8 +67,9 @@ class StagePower:
     """What one stage takes.
 
     Attributes:
-        stage: The stage, as the plan has it.
-        next_weight: Percent of subjects that its gate opens.
+        stage: The stage, with the weight that is written: less than the plan's where
+            the holdback is kept.
+        next_weight: Percent of subjects that its gate opens, likewise.
         within_days: Its window, `USUAL_DAYS` where it has none; to these a metric
             whose outcomes come late adds the time until they have.
         lasts_days: Days until everything that blocks has passed, window and least
@@ -124,8 +126,9 @@ def power(plan: RolloutPlan, traffic: Traffic) -> Power:
     questions = list(_questions(plan, traffic))
     stages: list[StagePower] = []
     before: list[Stretch] = []
-    for stage in plan.stages:
-        row = _stage(plan, traffic, stage, questions, before)
+    for place, stage in enumerate(stages_of(plan)):
+        opens = _opens(plan, place)
+        row = _stage(plan, traffic, stage, questions, before, opens)
         stages.append(row)
         before.append(Stretch(stage, _left_after(row)))
     answered = {question.test.guardrail.metric for question in questions}
@@ -134,7 +137,7 @@ def power(plan: RolloutPlan, traffic: Traffic) -> Power:
         stages=tuple(stages),
         lasts_days=sum(row.lasts_days for row in stages),
         shares=shares_of(plan, traffic),
-        remedies=tuple(map(remedy, sorted(_held(questions, stages), key=_place))),
+        remedies=tuple(map(remedy, sorted(_held(plan, questions, stages), key=_place))),
         unknown=tuple(metric for metric in wanted if metric not in answered),
     )
 
@@ -159,21 +162,27 @@ def _stage(
     stage: Stage,
     questions: Sequence[Question],
     before: Sequence[Stretch],
+    opens: float,
 ) -> StagePower:
     window = stage.window.total_seconds() / DAY_S
-    within, opens = window or USUAL_DAYS, next_weight_after(plan, stage.weight or 0.0)
+    within = window or USUAL_DAYS
     tests = [_test(each, stage, before, opens, within) for each in questions]
     passes = [test.passes_days for test in tests if test.blocks]
     slowest = max(passes, default=inf)
     return StagePower(
         stage=stage,
-        next_weight=opens,
+        next_weight=min(opens, ALL - plan.holdback),
         within_days=within,
         lasts_days=inf
         if slowest > NEVER_DAYS
         else max(slowest, window, _exposing(plan, traffic, stage)),
         tests=tuple(tests),
     )
+
+
+def _opens(plan: RolloutPlan, place: int) -> float:
+    """Return what the gate of a stage asks about: all, after the last one."""
+    return next_weight_after(plan, plan.stages[place].weight or 0.0)
 
 
 def _place(held: Held) -> int:
@@ -192,13 +201,13 @@ def _left_after(row: StagePower) -> float:
 
 
 def _held(
-    questions: Sequence[Question], stages: Sequence[StagePower]
+    plan: RolloutPlan, questions: Sequence[Question], stages: Sequence[StagePower]
 ) -> Iterator[Held]:
     """Yield each test that blocks and never passes, where it first does so."""
     for number, question in enumerate(questions):
         for place, row in enumerate(stages):
             if question.blocks and not row.tests[number].can_pass:
-                yield Held(place, row.stage, row.next_weight, question)
+                yield Held(place, row.stage, _opens(plan, place), question)
                 break
 
 

@@ -71,6 +71,16 @@ class Stretch(NamedTuple):
     days: float
 
 
+def stages_of(plan: RolloutPlan) -> Sequence[Stage]:
+    """Return the stages with the weights that are written: the holdback is kept."""
+    return [
+        stage
+        if stage.weight is None
+        else stage.model_copy(update={"weight": plan.weight_in(place)})
+        for place, stage in enumerate(plan.stages)
+    ]
+
+
 def baseline_of(plan: RolloutPlan, traffic: Traffic, metric: str) -> Baseline | None:
     """Return what was said of a metric, or the default of one that has any."""
     given, kind = traffic.baselines.get(metric), plan.kind_of(metric)

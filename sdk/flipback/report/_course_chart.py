@@ -19,7 +19,6 @@ from flipback.report._chart import (
 )
 from flipback.report._data import ReportData, cohort_of, when
 from flipback.report._html import Markup, tag
-from flipback.report._times import clock_time
 from flipback.report._units import Unit, percent, short
 from flipback.rollout import Phase
 
@@ -72,7 +71,7 @@ def course_chart(data: ReportData, moves: Sequence[Move]) -> Markup:
                 steps(frame, weights, "offered"),
             ),
             time_axis(frame),
-            *_marks(frame, moves),
+            *_marks(data, frame, moves),
             *_labels(frame, weights),
             title="Weight over time",
             about=_about(data, weights, moves),
@@ -137,7 +136,7 @@ def _phases(data: ReportData, frame: Frame) -> Iterator[Markup]:
         x = frame.across(stretch.start)
         width = f"{max(0.0, share) * 100:.2f}%"
         name = stretch.phase.name.lower().replace("_", "-")
-        parts = [tag("title", f"{_named(data, stretch)} {_from(stretch)}")]
+        parts = [tag("title", f"{_named(data, stretch)} {_from(data, stretch)}")]
         yield tag(
             "rect",
             *parts,
@@ -169,11 +168,11 @@ def _named(data: ReportData, stretch: _Stretch) -> str:
     return f"{stretch.phase.value} {short(stage.weight)} %"
 
 
-def _from(stretch: _Stretch) -> str:
-    return f"from {clock_time(stretch.start)} to {clock_time(stretch.end)}"
+def _from(data: ReportData, stretch: _Stretch) -> str:
+    return f"from {data.time(stretch.start)} to {data.time(stretch.end)}"
 
 
-def _marks(frame: Frame, moves: Sequence[Move]) -> Iterator[Markup]:
+def _marks(data: ReportData, frame: Frame, moves: Sequence[Move]) -> Iterator[Markup]:
     """Yield a numbered mark for each move; close ones are stacked, the rest bare."""
     ends = [-1.0] * _LANES
     for move in moves:
@@ -188,11 +187,11 @@ def _marks(frame: Frame, moves: Sequence[Move]) -> Iterator[Markup]:
         ends[lane] = share
         y = -_PHASE_LANE - 10 - lane * _LANE
         yield upright(frame, move.at, flip, top=y + 8)
-        yield _numbered(frame.across(move.at), y, move, flip)
+        yield _numbered(data, frame.across(move.at), y, move, flip)
 
 
-def _numbered(x: str, y: float, move: Move, class_: str) -> Markup:
-    at = "" if move.at is None else clock_time(move.at)
+def _numbered(data: ReportData, x: str, y: float, move: Move, class_: str) -> Markup:
+    at = "" if move.at is None else data.time(move.at)
     return tag(
         "g",
         tag("title", f"{move.number}: {move.entry.kind.value} {at}"),
@@ -216,7 +215,7 @@ def _about(data: ReportData, weights: Sequence[Spot], moves: Sequence[Move]) -> 
     plan = data.plan
     shown = f"Percent of subjects offered {plan.candidate}"
     changes = "; ".join(
-        f"{percent(spot.value)} from {clock_time(spot.at)}" for spot in weights[:20]
+        f"{percent(spot.value)} from {data.time(spot.at)}" for spot in weights[:20]
     )
-    span = f"from {clock_time(start)} to {clock_time(end)}"
+    span = f"from {data.time(start)} to {data.time(end)}"
     return f"{shown}, {span}: {changes or 'unknown'}. {len(moves)} marked moves."

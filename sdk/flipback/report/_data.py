@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from math import inf
 from typing import NamedTuple
 
 from flipback.assignment import Cohort
@@ -10,11 +11,14 @@ from flipback.course import CourseFinding, CoursePoint
 from flipback.latch import Latch, scope_of
 from flipback.plan import Guardrail, RolloutPlan
 from flipback.ports import EntryKind, LedgerEntry
-from flipback.rollout import Phase, RolloutRecord
+from flipback.report._times import clock_time
+from flipback.rollout import By, Phase, RolloutRecord
 from flipback.signals import Measure
 
 
 _ROOM_AT_THE_END = 0.04
+_SHORT_S = 6 * 3600.0
+_SLACK_S = 2.0  # the look that proves harm ends after its point was made
 
 
 class FindingKey(NamedTuple):
@@ -84,16 +88,65 @@ class ReportData:
 
     @property
     def findings(self) -> tuple[CourseFinding, ...]:
-        """Return the findings to show as the latest: of the last look with evidence."""
-        if self.last_look is not None:
-            return self.last_look.findings
-        return self.observed[-1].findings if self.observed else ()
+        """Return the findings to show: those of the look to show."""
+        return () if self.shown is None else self.shown.findings
 
     @property
     def candidate_calls(self) -> int:
-        """Return the exposures of the candidate at the last look with evidence."""
-        points = [*self.observed, *([self.last_look] if self.last_look else [])]
-        return points[-1].candidate_exposures if points else 0
+        """Return the exposures of the candidate at the look to show."""
+        return 0 if self.shown is None else self.shown.candidate_exposures
+
+    @property
+    def pairs(self) -> int:
+        """Return the calls that both variants answered, at the look to show."""
+        return 0 if self.shown is None else self.shown.pairs
+
+    @property
+    def shown(self) -> CoursePoint | None:
+        """Return the look to show: the one that decided, else the latest."""
+        if self.decided is not None:
+            return self.decided
+        latest = self.observed[-1] if self.observed else None
+        return self.last_look or latest
+
+    @property
+    def decided(self) -> CoursePoint | None:
+        """Return the look that the attempt ended with; None where it goes on."""
+        kill = self.last_kill
+        if kill is None or self.phase not in {Phase.ROLLED_BACK, None}:
+            return None
+        kept, last = self.look_before(kill), self.last_look
+        undecided = kept is None or not kept.proves_harm
+        if undecided and last is not None and last.proves_harm:
+            return last
+        return kept
+
+    @property
+    def last_kill(self) -> Latch | None:
+        """Return the kill that this attempt ended with, as the ledger has it."""
+        kills = [entry.latch for entry in self.kills if entry.latch is not None]
+        if kills:
+            return kills[-1]
+        return self.latch if self.latch is not None and self.latch.trip else None
+
+    def look_before(self, kill: Latch) -> CoursePoint | None:
+        """Return the look that led to a kill, else the last kept one before it.
+
+        The one that led to it is kept once the kill has reached the flag, or not.
+        """
+        at = when(kill.at)
+        until = inf if at is None else at + _SLACK_S
+        earlier = [point for point in self.observed if point.at <= until]
+        known = earlier[-1] if earlier else None
+        if kill.actor != By.EVALUATOR or (known is not None and known.proves_harm):
+            return known
+        later = self.observed[len(earlier) :]
+        proving = (
+            point
+            for point in later
+            if point.proves_harm and (known is None or point.trip == known.trip)
+        )
+        return next(proving, known)
 
     @property
     def kills(self) -> tuple[LedgerEntry, ...]:
@@ -117,6 +170,11 @@ class ReportData:
             return (self.made_at.timestamp() - 1.0, self.made_at.timestamp())
         first, last = min(times), max(times)
         return (first, last + max(1.0, (last - first) * _ROOM_AT_THE_END))
+
+    def time(self, at: float) -> str:
+        """Return a time for people, to the second where the attempt was short."""
+        start, end = self.span
+        return clock_time(at, seconds=end - start < _SHORT_S)
 
     def guardrail(self, place: int) -> Guardrail | None:
         """Return a guardrail; None where the plan has lost it since."""

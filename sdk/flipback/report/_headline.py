@@ -1,20 +1,18 @@
 """What happened, in one sentence."""
 
 from collections.abc import Callable, Mapping
-from math import inf
 
 from flipback.course import CourseFinding, CoursePoint
 from flipback.latch import Latch
 from flipback.ports import EntryKind, LedgerEntry
 from flipback.report._data import ReportData, when
-from flipback.report._times import clock_time, span_text
+from flipback.report._times import span_text
 from flipback.report._units import count, short
 from flipback.report._words import happened
 from flipback.rollout import By, Phase
 from flipback.verdict import Verdict
 
 
-_SLACK_S = 2.0  # the look that proves harm ends after its point was made
 _MOST_REASON = 240
 
 
@@ -29,38 +27,22 @@ def blamed(data: ReportData, kill: Latch) -> CourseFinding | None:
     The one that is proven to be broken, or the one that weighs most where only all
     together proved harm. A person's kill blames nothing.
     """
-    point = look_before(data, kill)
+    point = data.decided or data.look_before(kill)
     if point is None or kill.actor != By.EVALUATOR:
         return None
     return max(point.findings, key=_weight, default=None)
 
 
-def look_before(data: ReportData, kill: Latch) -> CoursePoint | None:
-    """Return the last look with evidence before a kill."""
-    at = when(kill.at)
-    until = inf if at is None else at + _SLACK_S
-    earlier = [point for point in data.observed if point.at <= until]
-    return earlier[-1] if earlier else None
-
-
-def last_kill(data: ReportData) -> Latch | None:
-    """Return the kill that this attempt ended with, as the ledger has it."""
-    kills = [entry.latch for entry in data.kills if entry.latch is not None]
-    if kills:
-        return kills[-1]
-    return data.latch if data.latch is not None and data.latch.trip else None
-
-
 def _rolled_back(data: ReportData) -> str:
-    kill = last_kill(data)
+    kill = data.last_kill
     if kill is None:
         return "Rolled back; the ledger does not say by whom"
-    point, finding = look_before(data, kill), blamed(data, kill)
-    after = "" if point is None else f" after {_calls(point.candidate_exposures)}"
+    point, finding = data.decided, blamed(data, kill)
+    after = "" if point is None else f" after {_seen(point)}"
     automatic = kill.actor == By.EVALUATOR
     who = "Rolled back" if automatic else f"Rolled back by {kill.actor}"
     why = kill.reason if finding is None else happened(data.plan, finding)
-    return f"{who} on {_time(kill.at)}{after}: {_short(why)}"
+    return f"{who} on {_time(data, kill.at)}{after}: {_short(why)}"
 
 
 def _shadow(data: ReportData) -> str:
@@ -94,7 +76,9 @@ def _unknown(data: ReportData) -> str:
         return _rolled_back(data)
     finished = _last(data, EntryKind.FINISH)
     if finished is not None:
-        return f"Finished by {finished.actor} on {_time(finished.at)}{_after(data)}"
+        return (
+            f"Finished by {finished.actor} on {_time(data, finished.at)}{_after(data)}"
+        )
     if data.attempt < data.latest:
         return f"Ended when attempt {data.attempt + 1} was started{_after(data)}"
     if data.problems:
@@ -115,21 +99,21 @@ def _offered(data: ReportData) -> str:
 
 
 def _so_far(data: ReportData) -> str:
-    calls = data.candidate_calls
-    if not calls:
+    shown = data.shown
+    if shown is None or not (shown.candidate_exposures or shown.pairs):
         return "nothing of the candidate has been observed yet"
     failing = [f for f in data.findings if f.verdict is Verdict.FAIL]
     if failing:
         worst = max(failing, key=_weight)
-        return f"harm is proven after {_calls(calls)}: {happened(data.plan, worst)}"
-    return f"no harm is proven after {_calls(calls)}"
+        return f"harm is proven after {_seen(shown)}: {happened(data.plan, worst)}"
+    return f"no harm is proven after {_seen(shown)}"
 
 
 def _since(data: ReportData) -> str:
     if data.record is None or not data.record.since:
         return ""
     lasted = span_text(data.made_at.timestamp() - data.record.since)
-    return f"since {clock_time(data.record.since)} ({lasted})"
+    return f"since {data.time(data.record.since)} ({lasted})"
 
 
 def _by_whom(data: ReportData) -> str:
@@ -137,13 +121,15 @@ def _by_whom(data: ReportData) -> str:
         return ""
     moved = _last(data, EntryKind.PAUSE, EntryKind.PROMOTE, EntryKind.FINISH)
     since = data.record.since
-    on = clock_time(since) if moved is None else _time(moved.at)
+    on = data.time(since) if moved is None else _time(data, moved.at)
     return f"by {data.record.actor or 'somebody'} on {on}"
 
 
 def _after(data: ReportData) -> str:
-    calls = data.candidate_calls
-    return f" after {_calls(calls)}" if calls else ""
+    shown = data.shown
+    if shown is None or not (shown.candidate_exposures or shown.pairs):
+        return ""
+    return f" after {_seen(shown)}"
 
 
 def _why(data: ReportData) -> str:
@@ -151,13 +137,16 @@ def _why(data: ReportData) -> str:
     return f": {_short(why)}" if why else ""
 
 
-def _calls(calls: int) -> str:
-    return count(calls, "candidate call")
+def _seen(point: CoursePoint) -> str:
+    """Return how much was seen; of shadow traffic, whom nobody met, the pairs."""
+    if point.candidate_exposures or not point.pairs:
+        return count(point.candidate_exposures, "candidate call")
+    return count(point.pairs, "pair")
 
 
-def _time(at: str) -> str:
+def _time(data: ReportData, at: str) -> str:
     seconds = when(at)
-    return at or "an unknown day" if seconds is None else clock_time(seconds)
+    return at or "an unknown day" if seconds is None else data.time(seconds)
 
 
 def _short(text: str) -> str:

@@ -65,7 +65,7 @@ def ledger_table(data: ReportData) -> Markup:
                 "table",
                 tag("caption", "Entries of this attempt, as they were written."),
                 tag("thead", tag("tr", *(tag("th", h, scope="col") for h in head))),
-                tag("tbody", *(_entry(entry) for entry in entries)),
+                tag("tbody", *(_entry(data, entry) for entry in entries)),
                 class_="ledger",
             ),
             class_="scroll",
@@ -86,7 +86,7 @@ def _move(data: ReportData, move: Move) -> Markup:
             "div",
             tag("b", _what(data, entry)),
             f" by {_actor(entry)}, ",
-            tag("time", _time(entry), datetime=entry.at),
+            tag("time", _time(data, entry), datetime=entry.at),
             tag("div", entry.note, class_="note") if entry.note else NOTHING,
             _findings(data, entry),
         ),
@@ -123,21 +123,21 @@ def _findings(data: ReportData, entry: LedgerEntry) -> Markup:
 def _found(data: ReportData, entry: LedgerEntry) -> Iterator[str]:
     """Yield on which findings; those of the course where the ledger names none."""
     if entry.findings:
-        yield from (each for each in entry.findings if each != entry.note)
+        yield from (each for each in entry.findings if each not in entry.note)
     elif entry.kind is EntryKind.KILL and entry.latch is not None:
         finding = blamed(data, entry.latch)
         if finding is not None:
             yield happened(data.plan, finding)
 
 
-def _entry(entry: LedgerEntry) -> Markup:
+def _entry(data: ReportData, entry: LedgerEntry) -> Markup:
     versions = " \N{RIGHTWARDS ARROW} ".join(filter(None, (entry.before, entry.after)))
     cohort = cohort_of(entry)
     what = f"{_DONE[entry.kind]}{f' ({cohort})' if cohort else ''}"
     return tag(
         "tr",
         tag("td", str(entry.number), class_="n"),
-        tag("td", tag("time", _time(entry, seconds=True), datetime=entry.at)),
+        tag("td", tag("time", _time(data, entry, seconds=True), datetime=entry.at)),
         tag("td", what),
         tag("td", _actor(entry)),
         tag("td", entry.note, class_="note"),
@@ -152,6 +152,8 @@ def _actor(entry: LedgerEntry) -> str:
     return latch.actor if latch is not None and latch.actor else "flipback"
 
 
-def _time(entry: LedgerEntry, *, seconds: bool = False) -> str:
+def _time(data: ReportData, entry: LedgerEntry, *, seconds: bool = False) -> str:
     at = when(entry.at)
-    return entry.at if at is None else clock_time(at, seconds=seconds)
+    if at is None:
+        return entry.at
+    return clock_time(at, seconds=True) if seconds else data.time(at)

@@ -99,6 +99,7 @@ def _left_out(
 ) -> Markup:
     """Return how many lines are missing: nothing is left out in silence."""
     kept = "of the last look" if data.last_look is not None else "of the last kept look"
+    kept = kept if data.decided is None else "kept of the look that decided"
     left = len(findings) - len(shown)
     said = f"All {count(len(findings), 'finding')} {kept} are shown."
     if left:
@@ -195,7 +196,7 @@ def _row(
         amount(finding.candidate_value, unit),
         change_in(finding),
         f"{log_number(finding.log_e)} / {log_number(finding.log_threshold)}",
-        f"{finding.control_n:,} / {finding.candidate_n:,}",
+        _seen(finding),
     )
     return tag(
         "tr",
@@ -210,6 +211,14 @@ def _row(
         ),
         class_="failed" if failed else None,
     )
+
+
+def _seen(finding: CourseFinding) -> str:
+    both = f"{finding.control_n:,} / {finding.candidate_n:,}"
+    if not finding.pairs:
+        return both
+    pairs = count(finding.pairs, "pair")
+    return f"{both}, {pairs}" if finding.candidate_n else pairs
 
 
 def _between(data: ReportData, finding: CourseFinding, unit: Unit) -> str:

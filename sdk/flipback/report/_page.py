@@ -9,7 +9,7 @@ from flipback.report._course_chart import course_chart, moves_of
 from flipback.report._data import ReportData
 from flipback.report._evidence import Panel, decisive, evidence, panels_of
 from flipback.report._exposures import exposures
-from flipback.report._headline import blamed, headline, last_kill
+from flipback.report._headline import blamed, headline
 from flipback.report._history import ledger_table, moves_list
 from flipback.report._html import NOTHING, Markup, joined, tag
 from flipback.report._overview import overview
@@ -19,7 +19,7 @@ from flipback.report._units import NONE, count, log_number, short
 from flipback.rollout import Phase
 
 
-_TIME = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d UTC)")
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d)? UTC)")
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _HOW_TO: Mapping[str, str] = {
     "Confidence sequence": (
@@ -72,7 +72,7 @@ def _header(data: ReportData) -> Markup:
             tag("b", plan.route),
             f" \u00b7 {plan.candidate} against {plan.control} \u00b7 flag {plan.flag} "
             f"\u00b7 attempt {data.attempt}{again} \u00b7 made "
-            f"{clock_time(data.made_at.timestamp())}",
+            f"{data.time(data.made_at.timestamp())}",
             class_="eyebrow",
         ),
         tag("h1", *_unbroken(f"{headline(data)}.")),
@@ -106,9 +106,11 @@ def _fact(name: str, value: str, more: str) -> Markup:
 def _facts(data: ReportData) -> Iterator[tuple[str, str, str]]:
     yield "phase", *_phase(data)
     yield "stage", *_stage(data)
-    yield "offered", _weight(data), f"of subjects to {data.plan.candidate}"
+    yield "offered", *_weight(data)
     yield "moved last by", *_actor(data)
     yield "candidate calls", f"{data.candidate_calls:,}", _looks(data)
+    if data.pairs:
+        yield "shadow answers", count(data.pairs, "pair"), "calls that both answered"
     yield "evidence of harm", *_evidence(data)
     if data.waits:
         yield "the gate waits", count(len(data.waits), "reason"), data.waits[0]
@@ -145,12 +147,16 @@ def _stage(data: ReportData) -> tuple[str, str]:
     return f"{min(at, len(stages) - 1) + 1} of {len(stages)}", share
 
 
-def _weight(data: ReportData) -> str:
-    return "unknown" if data.weight is None else f"{short(data.weight)} %"
+def _weight(data: ReportData) -> tuple[str, str]:
+    """Return who is offered the candidate; after a kill the flag has no split."""
+    if data.phase is Phase.ROLLED_BACK and data.weight == 0:
+        return "nobody", "killed"
+    share = "unknown" if data.weight is None else f"{short(data.weight)} %"
+    return share, f"of subjects to {data.plan.candidate}"
 
 
 def _actor(data: ReportData) -> tuple[str, str]:
-    kill = last_kill(data)
+    kill = data.last_kill
     if data.phase in {Phase.ROLLED_BACK, None} and kill is not None:
         return kill.actor, "rolled it back"
     if data.record is not None and data.record.actor:
@@ -164,7 +170,7 @@ def _looks(data: ReportData) -> str:
 
 
 def _evidence(data: ReportData) -> tuple[str, str]:
-    point = data.last_look or (data.observed[-1] if data.observed else None)
+    point = data.shown
     if point is None or not isfinite(point.log_threshold):
         return NONE, ""
     return (
@@ -189,7 +195,7 @@ def _main(data: ReportData) -> Markup:
         ),
         _section(
             "last",
-            "Every guardrail in every cohort, at the last look",
+            f"Every guardrail in every cohort, at {_which_look(data)}",
             "The line is the confidence sequence of the candidate's difference from "
             "control, or of its own value where a limit is guarded; the tinted side is "
             "harm that the plan does not tolerate.",
@@ -217,9 +223,13 @@ def _main(data: ReportData) -> Markup:
     )
 
 
+def _which_look(data: ReportData) -> str:
+    return "the last look" if data.decided is None else "the look that decided"
+
+
 def _decisive(data: ReportData, panels: Sequence[Panel]) -> Markup:
     """Return what decided, where harm was proven; the first thing to be asked."""
-    kill = last_kill(data)
+    kill = data.last_kill
     if kill is None or data.phase not in {Phase.ROLLED_BACK, None}:
         return NOTHING
     finding = blamed(data, kill)

@@ -112,7 +112,10 @@ def _promise(
 
 def _points(data: ReportData) -> Sequence[CoursePoint]:
     points = list(data.observed)
-    last = data.last_look
+    decided, last = data.decided, data.last_look
+    if decided is not None:  # what came later decided nothing
+        earlier = [point for point in points if point.at <= decided.at]
+        return earlier if decided in points else [*earlier, decided]
     if last is not None and (not points or last.at > points[-1].at):
         points.append(last)
     return points

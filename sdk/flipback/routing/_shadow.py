@@ -33,6 +33,7 @@ _BY_THE_FLAG = frozenset(
     }
 )
 _SAMPLED_FROM = 1 << 32
+_MOVED_WITHIN_S = 5.0
 
 
 def in_sample(subject: int, share: float) -> bool:
@@ -120,6 +121,8 @@ class Shadow:
         self._flush = flush
         self._introduced: set[str] = set()
         self._refused = False
+        self._split_in = (0, 0)
+        self._split_since = 0.0
 
     def wants(self, served: Served) -> bool:
         """Return whether the candidate is to answer this call as well.
@@ -132,10 +135,7 @@ class Shadow:
         if not exchange.answered or exchange.unseen:
             return False
         if given.randomized:
-            self._note(
-                "a split is not shadowed",
-                "its calls are compared as a split; let the flag give all to control",
-            )
+            self._see_split(served.standing)
             return False
         return (
             given.role is Role.CONTROL
@@ -171,6 +171,20 @@ class Shadow:
                 "shadow calls dropped",
                 "the candidate answers too slowly; raise `workers` or `queue` of "
                 "[shadow], or lower `shadow` of the stage",
+            )
+
+    def _see_split(self, standing: Standing) -> None:
+        """Say that the flag splits in a shadow stage, unless a move is just under way.
+
+        A rollout moves a moment before its flag does.
+        """
+        stage, now = (standing.attempt, standing.stage), self._parts.clock.monotonic()
+        if self._split_in != stage:
+            self._split_in, self._split_since = stage, now
+        elif now - self._split_since >= _MOVED_WITHIN_S:
+            self._note(
+                "a split is not shadowed",
+                "its calls are compared as a split; let the flag give all to control",
             )
 
     def _note(self, kind: str, detail: str) -> None:

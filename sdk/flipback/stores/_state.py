@@ -15,6 +15,7 @@ from flipback.rollout import RolloutRecord
 _RECORDS = TypeAdapter(RolloutRecord)
 _TRIPS = TypeAdapter(dict[str, int])
 _TIMES = TypeAdapter(dict[str, float])
+_NAMES = TypeAdapter(tuple[str, ...])
 _SECRET_BYTES = 32
 _LONGEST_LEASE_S = 60.0
 _READ_LATCHES = "SELECT route, trip, held, reason, actor, intent, at FROM latches"
@@ -129,20 +130,22 @@ def beat(db: sqlite3.Connection, process: ProcessRecord) -> None:
     """Register a process or renew its heartbeat."""
     trips = _TRIPS.dump_json(dict(process.trips)).decode()
     obeyed = _TIMES.dump_json(dict(process.obeyed_at)).decode()
+    leads = _NAMES.dump_json(process.leads).decode()
     of, at = (process.id, process.host, process.pid), process.seen_at
+    does = (process.drill, process.serves, process.guards, leads)
     db.execute(
         "INSERT OR REPLACE INTO processes"
-        " (id, host, pid, seen_at, trips, obeyed_at, drill)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (*of, at, trips, obeyed, process.drill),
+        " (id, host, pid, seen_at, trips, obeyed_at, drill, serves, guards, leads)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (*of, at, trips, obeyed, *does),
     )
 
 
 def processes(db: sqlite3.Connection, *, since: float) -> Sequence[ProcessRecord]:
     """Return processes seen after `since`, by id."""
     rows = db.execute(
-        "SELECT id, host, pid, seen_at, trips, obeyed_at, drill FROM processes"
-        " WHERE seen_at > ? ORDER BY id",
+        "SELECT id, host, pid, seen_at, trips, obeyed_at, drill, serves, guards, leads"
+        " FROM processes WHERE seen_at > ? ORDER BY id",
         (since,),
     )
     return tuple(
@@ -154,8 +157,22 @@ def processes(db: sqlite3.Connection, *, since: float) -> Sequence[ProcessRecord
             trips=_TRIPS.validate_json(trips),
             obeyed_at=_TIMES.validate_json(obeyed_at),
             drill=drill,
+            serves=bool(serves),
+            guards=bool(guards),
+            leads=_NAMES.validate_json(leads),
         )
-        for process_id, host, pid, seen_at, trips, obeyed_at, drill in rows
+        for (
+            process_id,
+            host,
+            pid,
+            seen_at,
+            trips,
+            obeyed_at,
+            drill,
+            serves,
+            guards,
+            leads,
+        ) in rows
     )
 
 

@@ -83,6 +83,16 @@ def kill_cohort(bench: FlagWriterBench, cohort: str | None) -> FlagChange:
     )
 
 
+def readmit(
+    bench: FlagWriterBench, cohort: str, *, expect: Version | None = None
+) -> FlagChange:
+    """Take a cohort's kill back, on the version that is there if none is named."""
+    version = expect or bench.writer.read(bench.ref).version
+    return bench.writer.readmit(
+        bench.ref, control=bench.control, cohort=cohort, expect=version, intent=INTENT
+    )
+
+
 def served(
     bench: FlagWriterBench,
     client: OpenFeatureClient,

@@ -13,6 +13,7 @@ from flipback.testing._flag_bench import (
     kill,
     kill_cohort,
     ramp,
+    readmit,
     served,
     split,
 )
@@ -92,6 +93,57 @@ class CohortClauses:
         killed = kill(bench, cohort=COHORT)
         bench.writer.restore(snapshot, expect=killed, intent=INTENT)
         assert served(bench, client, ENTERPRISE) == before
+
+    def test_a_cohort_that_is_readmitted_has_what_it_had_at_the_split_of_today(
+        self, bench: FlagWriterBench, client: OpenFeatureClient
+    ) -> None:
+        """The rollout went on meanwhile, and other cohorts stay killed."""
+        _demand_cohorts(bench)
+        kill(bench, cohort=COHORT)
+        kill(bench, cohort="country=DE")
+        ramp(bench, SCALE)
+        change = readmit(bench, COHORT)
+        assert change.changed
+        assert change.after == bench.writer.read(bench.ref).version
+        assert bench.writer.read(bench.ref).split == split(bench, SCALE)
+        members = served(bench, client, ENTERPRISE)
+        assert set(members.values()) == {bench.candidate}
+        others = served(bench, client, {"country": "DE"})
+        assert set(others.values()) == {bench.control}
+
+    def test_readmitting_takes_back_exactly_what_the_kill_put_in(
+        self, bench: FlagWriterBench, client: OpenFeatureClient
+    ) -> None:
+        """For everybody, members or not."""
+        _demand_cohorts(bench)
+        people: list[Attributes] = [ENTERPRISE, {}]
+        before = [served(bench, client, who) for who in people]
+        kill(bench, cohort=COHORT)
+        readmit(bench, COHORT)
+        assert [served(bench, client, who) for who in people] == before
+
+    def test_who_was_not_killed_is_not_readmitted(self, bench: FlagWriterBench) -> None:
+        """Nor is anybody twice."""
+        _demand_cohorts(bench)
+        kill(bench, cohort=COHORT)
+        content = bench.content()
+        assert not readmit(bench, "country=DE").changed
+        assert bench.content() == content
+        assert readmit(bench, COHORT).changed
+        assert not readmit(bench, COHORT).changed
+
+    def test_readmitting_by_what_was_read_before_a_kill_is_a_conflict(
+        self, bench: FlagWriterBench
+    ) -> None:
+        """The kill may be of the very cohort."""
+        _demand_cohorts(bench)
+        stale = bench.writer.read(bench.ref).version
+        kill(bench, cohort=COHORT)
+        content = bench.content()
+        with pytest.raises(FlagWriteError) as caught:
+            readmit(bench, COHORT, expect=stale)
+        assert caught.value.kind is FlagProblem.CONFLICT
+        assert bench.content() == content
 
     def test_a_writer_without_cohorts_refuses_to_kill_one(
         self, bench: FlagWriterBench

@@ -129,6 +129,9 @@ class StateContract:
             trips={"a": 3, "a[plan=pro]": 1},
             obeyed_at={"a": 1_767_225_600.123456},
             drill="d1",
+            serves=False,
+            guards=True,
+            leads=("a",),
         )
         store.beat(drilled)
         assert list(other.processes(since=0)) == [drilled]

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from math import inf, isfinite, nan
 
 import pytest
@@ -46,6 +47,11 @@ def test_a_finding_is_described_in_one_sentence() -> None:
         "score 8.973 against 10.01 of control (-10.4%) for everybody, "
         "from 500 candidate and 4000 control observations, log E 188.89"
     )
+
+
+def test_what_shadow_answers_show_is_described_by_pairs() -> None:
+    seen = replace(scored(9.0), candidate_n=0, control_n=0, pairs=626)
+    assert "for everybody, from 626 pairs, log E" in describe(seen)
 
 
 def test_a_latency_says_which_of_its_measures_it_is_about() -> None:

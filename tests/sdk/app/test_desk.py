@@ -1,15 +1,18 @@
 """What people may ask for, and what they are told when they may not."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from days import Days
-from flipback.errors import RouteError
-from flipback.ports import EntryKind, LedgerEntry
+from flipback.errors import RouteError, StoreError
+from flipback.latch import scoped
+from flipback.ports import EntryKind, LedgerEntry, ProcessRecord
 from flipback.rollout import Phase
+from flipback.stores import SqliteStore
 from projects import ROUTE, create_project
 
 
@@ -82,6 +85,41 @@ def test_after_a_kill_come_release_restore_and_start_in_that_order(
     assert kinds[-1] is EntryKind.START
 
 
+def test_a_cohort_is_readmitted_in_the_middle_of_a_ramp(live: Live) -> None:
+    days = live()
+    days.operator.start(ROUTE, actor="ada")
+    name = scoped(ROUTE, "plan=free")
+    days.operator.kill(
+        [ROUTE], reason="harm", actor="ada", wait_s=0, cohort="plan=free"
+    )
+    days.router.step()
+    killed = days.operator.status()[0].flag
+    assert killed is not None
+    assert "is killed" in days.operator.restore(name, actor="a", reason="r").refused
+    days.operator.release(name, trip=1, reason="fixed", actor="ada")
+    done = days.operator.restore(name, actor="ada", reason="fixed")
+    assert (done.refused, done.changed, days.weight) == ("", True, 10)
+    assert done.flag is not None
+    assert len(done.flag.exceptions) == len(killed.exceptions) - 1
+    last = _entries(days)[-1]
+    assert (last.kind, last.route, last.before) == (
+        EntryKind.RESTORE,
+        name,
+        killed.version.token,
+    )
+    assert days.phase is Phase.CANARY
+
+
+def test_a_flag_that_never_had_a_split_is_not_restored_but_given_one(
+    live: Live,
+) -> None:
+    days = live()
+    days.project.write_flag({"v1": 100, "v2": 0}, targeting={})
+    no = days.operator.restore(ROUTE, actor="ada", reason="r")
+    assert "never killed" in no.refused
+    assert "flipback check" in no.remedy
+
+
 def test_what_an_attempt_saw_before_its_kill_says_nothing_to_the_next_one(
     live: Live,
 ) -> None:
@@ -120,6 +158,60 @@ def test_a_version_that_failed_often_enough_needs_a_reason(live: Live) -> None:
     assert "has had 2 attempts" in no.refused
     yes = days.operator.start(ROUTE, actor="ada", reason="the data was wrong")
     assert (yes.refused, yes.record.tries) == ("", 3)
+
+
+def test_a_rollout_that_a_deleted_store_has_lost_is_a_problem_until_it_is_started(
+    live: Live,
+) -> None:
+    days = live()
+    days.operator.start(ROUTE, actor="ada")
+    for each in days.project.path.glob("flipback.db*"):
+        each.unlink()
+    (said,) = days.operator.status()[0].problems
+    assert "attempt 1 under way" in said
+    assert "flipback start support" in said
+    again = days.operator.start(ROUTE, actor="ada", reason="the store was lost")
+    assert (again.refused, again.record.attempt, again.record.tries) == ("", 2, 2)
+    assert not days.operator.status()[0].problems
+
+
+def test_a_second_kill_hides_no_evidence_of_the_first(live: Live) -> None:
+    days = live()
+    days.operator.start(ROUTE, actor="ada")
+    days.step(1)
+    killed(days)
+    seen = days.operator.status()[0].exposures
+    killed(days)
+    assert days.operator.status()[0].exposures == seen > 0
+
+
+def test_processes_are_not_known_where_none_can_write_its_heartbeat(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise StoreError("the disk is full")
+
+    days = live()
+    days.clock.advance(60)
+    monkeypatch.setattr(SqliteStore, "beat", full)
+    monkeypatch.setattr(SqliteStore, "acquire", full)
+    days.clock.advance(60)
+    status = days.operator.status()[0]
+    assert (status.processes, status.guards) == (None, None)
+    assert status.problems == ("store: the disk is full",)
+    assert status.analysis is not None
+
+
+def test_a_status_says_who_guards_and_who_leads(live: Live) -> None:
+    days = live()
+    store, at = days.assembly.ground.store, days.clock.now().timestamp()
+    app = ProcessRecord(id="a", host="far", pid=1, seen_at=at, trips={ROUTE: 0})
+    store.beat(app)
+    assert days.operator.status()[0].guards == 0
+    guard = replace(app, id="g", pid=2, serves=False, guards=True, leads=(ROUTE,))
+    store.beat(guard)
+    status = days.operator.status()[0]
+    assert (status.guards, status.leader) == (1, "far:2")
 
 
 def test_a_running_rollout_is_not_started_twice(live: Live) -> None:

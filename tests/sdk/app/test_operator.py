@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from apps import App, operator
 from flipback import Reason, Route, Router, record
-from flipback.app import Operator
+from flipback.app import Guard, Operator
 from flipback.app._assembly import lay_ground
 from flipback.app._processes import is_alive
 from flipback.config import load_settings
@@ -42,6 +42,19 @@ def test_a_kill_is_acknowledged_by_a_running_process(project: CreateProject) -> 
         assert app.reason() is Reason.KILLED
         (status,) = person.status()
         assert (status.acknowledged, status.override) == (1, Reason.KILLED)
+
+
+def test_an_application_that_is_guarded_elsewhere_is_unguarded_until_a_guard_runs(
+    project: CreateProject,
+) -> None:
+    folder = project(guard={"run": "elsewhere"})
+    with App(folder), operator(folder) as person:
+        assert until(lambda: bool(person.status()[0].processes))
+        assert person.status()[0].guards == 0
+        with Guard.from_config(folder.config):
+            assert until(lambda: person.status()[0].guards == 1)
+            processes = person.status()[0].processes or ()
+            assert sorted(each.serves for each in processes) == [False, True]
 
 
 class Meeting(TroubledWriter):

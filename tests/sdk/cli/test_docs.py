@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from flipback.cli import MEANING, ExitCode, build_parser
-from flipback.cli._parser import COMMANDS
+from flipback.cli._parser import COMMANDS, command_named
 
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "cli.md").read_text()
@@ -19,9 +19,9 @@ def rows(section: str) -> list[str]:
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
     found: dict[str, argparse.ArgumentParser] = {}
-    for name, command in COMMANDS.items():
+    for name in COMMANDS:
         found[name] = argparse.ArgumentParser()
-        command.declare(found[name])
+        command_named(name).declare(found[name])
     return found
 
 
@@ -30,7 +30,8 @@ def option_rows(command: str, parser: argparse.ArgumentParser) -> Iterator[str]:
         if "--help" not in action.option_strings:
             name, value = "".join(action.option_strings), action.metavar or ""
             option = f"{name} {value}".strip()
-            yield f"| {command} | `{option}` | {action.help} |"
+            needed = "; required" if action.required and action.option_strings else ""
+            yield f"| {command} | `{option}` | {action.help}{needed} |"
 
 
 def test_the_page_lists_every_option_and_no_other() -> None:
@@ -45,7 +46,7 @@ def test_the_page_lists_every_command() -> None:
     table = re.findall(
         r"^\| `(\w+)` \| (.*) \|$", PAGE.partition("## ")[0], re.MULTILINE
     )
-    assert table == [(name, command.help) for name, command in COMMANDS.items()]
+    assert table == [(name, command_named(name).help) for name in COMMANDS]
 
 
 def test_the_page_lists_every_exit_code() -> None:

@@ -58,13 +58,20 @@ def guarding(folder: Folder, *options: str) -> Iterator[Guarding]:
 
 def test_one_look_says_what_it_asks_for(project: Project) -> None:
     said = project.run("guard", "--once")
-    assert (said.code, said.out) == (ExitCode.OK, "summarizer: hold\n")
+    assert said.code == ExitCode.OK
+    assert said.out == (
+        "summarizer: holds: no rollout is under way, and no harm is proven\n"
+    )
     (look,) = project.run("guard", "--once", "--json").json()["looks"]
     assert look == {
         "route": "summarizer",
         "action": "hold",
         "verdict": "inconclusive",
         "trip": None,
+        "moved": False,
+        "done": "holds: no rollout is under way, and no harm is proven",
+        "phase": "idle",
+        "stage": None,
     }
 
 
@@ -91,12 +98,16 @@ def test_one_look_rolls_back_and_says_why(project: Project) -> None:
         app.serve()
     said = project.run("guard", "--once", "--dry-run", "--config", str(folder.config))
     assert said.code == ExitCode.OK
-    assert said.out == "support: roll back\n"
+    assert said.out.startswith(
+        "support: dry run, nothing is done: asks for a roll back: error "
+    )
     assert "WARNING dry run: route support: would have rolled back: " in said.err
     said = project.run("guard", "--once", "--config", str(folder.config))
     assert said.code == ExitCode.OK
     assert said.out.startswith("support: rolled back support by trip 1: error ")
     assert "WARNING route support: control serves, killed by " in said.err
+    again = project.run("guard", "--once", "--config", str(folder.config))
+    assert again.out == "support: holds: rolled back; a person starts anew\n"
 
 
 def test_a_guard_says_what_it_guards_and_obeys_a_signal_at_once(

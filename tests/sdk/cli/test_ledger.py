@@ -60,6 +60,11 @@ def path(project: Project) -> Path:
     return project.root / "flipback.ledger.jsonl"
 
 
+def config(project: Project) -> str:
+    text = (project.root / "flipback.toml").read_text()
+    return "\n".join(x for x in text.splitlines() if not x.startswith("ledger"))
+
+
 def edit(project: Project, old: str, new: str) -> None:
     text = path(project).read_text()
     assert old in text
@@ -189,7 +194,7 @@ def test_a_ledger_that_cannot_be_compared_is_not_called_whole(project: Project) 
     (project.root / "flipback.db").write_bytes(b"no database at all" * 100)
     said = project.run("ledger", "--verify")
     assert said.code == ExitCode.UNAVAILABLE
-    assert "  cannot be compared: " in said.out
+    assert "cannot be compared: " in " ".join(said.out.split())
     assert "errors double" in project.run("ledger").out
 
 
@@ -202,6 +207,56 @@ def test_a_rewritten_ledger_differs_from_its_copy(project: Project) -> None:
     said = project.run("ledger", "--verify")
     assert said.code == ExitCode.MISTAKES
     assert "differs from its copy in the store from entry 1 on\n" in said.out
+
+
+@pytest.mark.usefixtures("copied")
+def test_a_ledger_that_began_anew_has_its_newest_entry_last(project: Project) -> None:
+    path(project).unlink()
+    anew = FileLedger(path(project), SystemClock())
+    for minute in (1, 2):
+        at = f"2026-01-02T10:0{minute}:00+00:00"
+        note = LedgerNote(kind=EntryKind.RESUME, route=ROUTE, at=at, text="on it goes")
+        anew.note(note)
+    told = project.run("ledger", ROUTE, "--json").json()["entries"]
+    assert [(each["number"], each["from_copy"]) for each in told] == [
+        (1, True),
+        (2, True),
+        (1, False),
+        (2, False),
+    ]
+    assert "10:02:00Z" in project.run("ledger", "--last", "1").out
+
+
+@pytest.mark.usefixtures("copied")
+def test_an_edited_entry_is_shown_beside_its_copy(project: Project) -> None:
+    edit(project, '"note":"errors double"', '"note":"all is well"')
+    said = " ".join(project.run("ledger", "--verify").out.split())
+    assert 'note: now "all is well", in the copy "errors double"' in said
+    assert "put the file back from a backup" in said
+    (told,) = project.run("ledger", "--verify", "--json").json()["edits"]
+    assert told.startswith("entry 1, note: ")
+
+
+def test_the_reason_of_a_kill_is_told_once(project: Project) -> None:
+    findings = ("errors rose", "recall fell")
+    intent = Intent(id="i", actor="x", reason="; ".join(findings), findings=findings)
+    made = FileLedger(path(project), SystemClock())
+    made.kill(ROUTE, intent=intent, at="", floor=Latch(route=ROUTE))
+    assert project.run("ledger").out.count("recall fell") == 1
+
+
+@pytest.mark.usefixtures("copied")
+def test_a_lost_ledger_is_a_mistake_with_what_to_do(project: Project) -> None:
+    whole = project.run("check")
+    assert "cop" not in whole.out, whole.out
+    path(project).unlink()
+    said = project.run("check")
+    assert said.code == ExitCode.MISTAKES
+    assert "has no entry, and 3 that the store has copies of" in said.out
+    assert "name another file as `ledger`" in said.out
+    assert not path(project).exists()
+    project.write("flipback.toml", f'ledger = "second.jsonl"\n{config(project)}')
+    assert project.run("ledger", "--verify").code == ExitCode.OK
 
 
 def test_copies_of_other_ledgers_are_named(

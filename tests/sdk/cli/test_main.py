@@ -1,14 +1,18 @@
 import io
 import logging
 import os
+import shlex
 import subprocess
 import sys
 from importlib.metadata import version
 
 import pytest
 
+import flipback
 from flipback.cli import ExitCode, build_parser, main
 from flipback.cli._parser import COMMANDS
+from flipback.cli._shell import Shell
+from flipback.cli._speech import plain
 from shells import Project
 
 
@@ -92,7 +96,7 @@ def test_without_a_configuration_all_three_places_are_named(
 def test_a_fault_of_ours_is_no_traceback(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flipback.cli.COMMANDS", {})
+    monkeypatch.setattr(Shell, "of_this_process", lambda: {}["check"])
     said = project.run("check")
     assert said.code == ExitCode.UNAVAILABLE
     assert "a fault of flipback: KeyError('check')" in said.err
@@ -189,3 +193,94 @@ def test_a_stream_that_is_no_terminal_is_left_alone(
     monkeypatch.setattr(sys, "stdout", stream)
     assert project.run("check").code == ExitCode.OK
     assert "no mistakes" in stream.getvalue()
+
+
+def test_a_kill_that_was_misspelled_says_that_nothing_was_killed(
+    project: Project,
+) -> None:
+    said = project.run("kill", "summarizer", "--json")
+    assert said.err.splitlines()[-1] == "flipback: NOTHING WAS KILLED"
+    assert said.json() == {
+        "exit": 2,
+        "error": "the following arguments are required: --reason; nothing was killed",
+    }
+    assert "KILLED" not in project.run("pause", "summarizer").err
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (("status",), "flipback: interrupted\n"),
+        (
+            ("kill", "summarizer", "--reason", "x"),
+            "flipback: interrupted: nothing may have been killed; run it again\n",
+        ),
+        (
+            ("start", "summarizer"),
+            "flipback: interrupted: `flipback status` shows what was done\n",
+        ),
+    ],
+    ids=["status", "kill", "start"],
+)
+def test_ctrl_c_while_modules_are_loaded_is_no_traceback(
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    argv: tuple[str, ...],
+    said: str,
+) -> None:
+    monkeypatch.delitem(sys.modules, "flipback.cli._main")
+    monkeypatch.setattr(sys, "meta_path", [Impatient(), *sys.meta_path])
+    done = project.run(*argv)
+    assert (done.code, done.err) == (ExitCode.INTERRUPTED, said)
+
+
+class Impatient:
+    """Stands for a person who presses Ctrl-C during an import."""
+
+    def find_spec(self, name: str, *_: object) -> None:
+        if name == "flipback.cli._main":
+            raise KeyboardInterrupt
+
+
+def test_the_package_loads_nothing_before_it_is_asked_for() -> None:
+    program = (
+        "import sys, flipback.cli; print([name for name in sys.modules if name in "
+        "('pydantic', 'flipback.app')]); from flipback import *; print(Router, record)"
+    )
+    done = subprocess.run(  # noqa: S603 - our own module
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[0] == "[]"
+    assert set(flipback.__all__) <= set(dir(flipback))
+    with pytest.raises(AttributeError, match="no attribute 'Ruoter'"):
+        getattr(flipback, "Ruoter")  # noqa: B009 - a type checker would object
+
+
+@pytest.mark.parametrize("name", ["日本 x", "a\\ü'b", "\u202eplain"])
+def test_an_argument_that_cannot_be_shown_can_be_pasted(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+    line = plain(f"flipback kill {shlex.quote(name)}")
+    assert line.isascii()
+    argument = line.removeprefix("flipback kill ")
+    done = subprocess.run(  # noqa: S603 - our own line
+        ["/bin/bash", "-c", f"printf %s {argument}"], capture_output=True, check=True
+    )
+    assert done.stdout.decode() == name
+
+
+def test_a_kill_that_cannot_say_so_keeps_its_exit_code(project: Project) -> None:
+    command = [sys.executable, "-m", "flipback.cli", "kill", "summarizer"]
+    with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
+        done = subprocess.run(  # noqa: S603 - our own module
+            [*command, "--reason", "x", "--wait", "0s"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            cwd=project.root,
+            check=False,
+        )
+    assert done.returncode == ExitCode.OK
+    assert b"answer could not be written (No space left on device)" in done.stderr
+    assert "killed" in project.run("status").out

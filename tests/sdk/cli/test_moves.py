@@ -88,7 +88,9 @@ def test_a_person_who_takes_the_doubt_moves_the_split(rollout: Project) -> None:
     said = do(rollout, "promote", *BY)
     assert said.code == ExitCode.OK
     assert said.out.startswith(
-        "summarizer: moved on\n  rollout    canary, stage 2 of 3: 5 % of subjects,"
+        "summarizer: moved on\n"
+        "  skips      6d 23h of the window of the stage before\n"
+        "  rollout    canary, stage 2 of 3: 5 % of subjects,"
     )
     assert percent(rollout) == {"v1": 95.0, "v2": 5.0}
 
@@ -128,7 +130,11 @@ def test_a_kill_ends_the_attempt_and_its_release_comes_first(rollout: Project) -
     do(rollout, "kill", "--reason", "x", "--wait", "0s")
     status = rollout.run("status").out
     assert "  rollout    rolled back from stage 2 of 3\n" in status
-    assert "\n  next" not in status
+    release = "`flipback release summarizer --trip 1 --reason '...'`"
+    restore = "`flipback restore summarizer --reason '...'`"
+    assert f"\n  next       {release} comes first; then {restore} brings" in status
+    assert "\n  moved      rolled back by " in status
+    assert " UTC: x\n" in status
     said = do(rollout, "start", *BY)
     assert said.code == ExitCode.REFUSED
     remedy = "flipback release summarizer --trip 1 --reason '...'"
@@ -163,7 +169,7 @@ def test_machines_get_stable_keys(rollout: Project) -> None:
     answer = do(rollout, "start", *BY, "--json").json()
     assert list(answer) == [
         *("exit", "route", "move", "moved", "refused", "remedy", "recorded"),
-        *("pending", "rollout", "gate", "flag"),
+        *("pending", "skips_s", "rollout", "gate", "flag"),
     ]
     assert (answer["exit"], answer["move"], answer["moved"]) == (0, "start", True)
     stands = answer["rollout"]

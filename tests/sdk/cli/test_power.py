@@ -36,8 +36,8 @@ def test_it_says_how_long_each_stage_takes(project: Project) -> None:
     lines = said.out.splitlines()
     assert lines[0] == "summarizer: v2 against v1, 100,000 calls a day"
     assert "  cohorts    plan=free 97 %, plan=enterprise 3 %" in lines
-    assert "stage 1: 25 %, then 100 %: lasts 16.9 days" in lines
-    table = lines.index("stage 1: 25 %, then 100 %: lasts 16.9 days") + 2
+    assert "stage 1: 25 %, then 95 %: lasts 16.9 days" in lines
+    table = lines.index("stage 1: 25 %, then 95 %: lasts 16.9 days") + 2
     assert [line.split()[:2] for line in lines[table : table + 3]] == [
         ["error", "(everybody)"],
         ["error", "plan=free"],
@@ -81,6 +81,16 @@ def test_the_how_to_shows_what_the_command_says(project: Project) -> None:
     assert said.out.startswith(printed.removesuffix("...\n"))
 
 
+def test_a_window_is_told_as_the_plan_has_it(project: Project) -> None:
+    path = project.root / PLAN
+    stages = 'weight = 50\nwindow = "10s"\n[[stages]]\nweight = 100\nwindow = "36h"'
+    path.write_text(path.read_text().replace("weight = 25", stages))
+    said = power(project, "--baseline", "error=0.02").out
+    assert "stage 1: 50 %, window 10s, then 95 %: " in said
+    assert "stage 2: 95 %, window 1d 12h, then the end: " in said
+    assert "no control is left" not in said
+
+
 def test_it_fits_a_terminal(project: Project) -> None:
     add(project, "latency_s", 'on_fail = "pause"')
     said = project.run("power", PLAN, "--calls-per-day", "2000")
@@ -117,7 +127,7 @@ def test_json_has_the_same_and_null_for_what_never_happens(project: Project) -> 
     found = project.run("power", PLAN, "--calls-per-day", "100", "--json").json()
     assert found["lasts_days"] is None
     (stage,) = found["stages"]
-    assert (stage["weight"], stage["next_weight"]) == (25, 100)
+    assert (stage["weight"], stage["next_weight"]) == (25, 95)
     assert len(stage["tests"]) == 3
     warning = found["warnings"][0]
     assert (warning["stage"], warning["metric"], warning["cohort"]) == (1, "error", "")

@@ -1,3 +1,6 @@
+from errno import ENOSPC
+from pathlib import Path
+
 import pytest
 
 from flipback.cli import ExitCode
@@ -27,7 +30,7 @@ def test_a_kill_is_told_with_who_and_why(project: Project) -> None:
 
 
 def test_an_attempt_is_told_from_its_start(project: Project) -> None:
-    project.run("start", "summarizer", "--actor", "ana")
+    project.run("start", "summarizer", "--actor", "ana", "--reason", "a new try")
     project.run("report", "summarizer", "-o", "report.html")
     text = (project.root / "report.html").read_text()
     assert "Started, stage 1 of 1 (25 %)" in text
@@ -56,6 +59,21 @@ def test_a_file_that_cannot_be_written_is_named(project: Project) -> None:
     said = project.run("report", "summarizer", "-o", "nowhere/report.html")
     assert said.code == ExitCode.UNAVAILABLE
     assert "nowhere/report.html cannot be written" in said.err
+
+
+def test_a_page_that_does_not_fit_leaves_the_one_before(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: Path, content: bytes) -> int:
+        raise OSError(ENOSPC, f"no room for {len(content)} bytes")
+
+    (project.root / "report.html").write_text("before")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        said = project.run("report", "summarizer", "-o", "report.html")
+    assert said.code == ExitCode.UNAVAILABLE
+    assert (project.root / "report.html").read_text() == "before"
+    assert not list(project.root.glob(".*.part"))
 
 
 def test_a_store_that_cannot_be_read_is_told_on_the_page(project: Project) -> None:

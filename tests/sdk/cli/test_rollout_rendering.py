@@ -3,8 +3,12 @@ from datetime import timedelta
 
 import pytest
 
+from flipback.analysis import analyze
 from flipback.app import Moved, Restored
 from flipback.cli import ExitCode
+from flipback.cli._brief import brief
+from flipback.cli._done import Done, done_text
+from flipback.cli._in_words import reworded
 from flipback.cli._move_text import (
     moved_json,
     moved_text,
@@ -14,8 +18,11 @@ from flipback.cli._move_text import (
 from flipback.cli._rollout_json import rollout_json
 from flipback.cli._rollout_text import Rollout, instant, next_facts, rollout_facts
 from flipback.config import GuardRun, GuardSettings
+from flipback.control import Look
+from flipback.exposure import Evidence
+from flipback.latch import Latch
 from flipback.plan import FailsOn, Guardrail, RolloutPlan, Stage
-from flipback.rollout import Phase, RolloutRecord
+from flipback.rollout import By, Move, Phase, RolloutRecord, refusal
 
 
 NOON = 1_795_348_800.0
@@ -153,8 +160,127 @@ def test_every_phase_says_what_comes_next(about: Rollout, follows: str) -> None:
     assert facts(about)["next"] == follows
 
 
+HELD = Latch(
+    route="support",
+    trip=3,
+    held=True,
+    reason="errors",
+    actor="eva",
+    at="2026-11-22T13:00:00+00:00",
+)
+
+
 def test_a_kill_that_is_held_comes_before_all_that_could_follow() -> None:
-    assert "next" not in facts(replace(rollout(Phase.ROLLED_BACK), held=True))
+    held = replace(rollout(Phase.ROLLED_BACK), latch=HELD)
+    assert facts(held)["next"] == (
+        "`flipback release support --trip 3 --reason '...'` comes first; then "
+        "`flipback start support` begins another attempt"
+    )
+
+
+def test_a_roll_back_tells_who_rolled_back_and_not_who_moved_before() -> None:
+    said = facts(replace(rollout(Phase.ROLLED_BACK), latch=HELD))["moved"]
+    assert said == "rolled back by eva, 2026-11-22 13:00:00 UTC: errors"
+
+
+def test_a_flag_that_never_had_a_split_is_not_restored() -> None:
+    never = replace(rollout(Phase.IDLE), latch=Latch(route="support"), split=False)
+    assert facts(never)["next"].startswith(
+        "give the flag a split (`flipback check` says how); then `flipback start"
+    )
+
+
+def test_proven_harm_asks_for_a_kill_and_for_nothing_else() -> None:
+    assert facts(replace(rollout(), harm=True))["next"] == (
+        "`flipback kill support --reason '...'` rolls back: harm is proven"
+    )
+
+
+def test_a_finished_rollout_has_nothing_left_to_do() -> None:
+    over = rollout(Phase.FINISHED)
+    said = "nothing: v2 serves everybody; for another candidate, edit the plan"
+    assert facts(over)["next"] == said
+    half = facts(replace(over, offered=50.0))["next"]
+    assert half == "nothing; for another candidate, edit the plan"
+    edited = replace(over, plan=PLAN.model_copy(update={"candidate": "v3"}))
+    assert facts(edited)["next"].startswith("`flipback start support`")
+
+
+def test_a_stage_whose_split_was_edited_says_so() -> None:
+    said = facts(replace(rollout(), offered=30.0))["rollout"]
+    assert said.startswith("canary, stage 2 of 3, at 30 % as the flag was edited, ")
+    assert ": 5 % of subjects" in facts(replace(rollout(), offered=5.0))["rollout"]
+
+
+@pytest.mark.parametrize(
+    ("phase", "move", "why", "remedy"),
+    [
+        (Phase.CANARY, Move.START, "it already runs (stage 2 of 3)", "promote"),
+        (Phase.CANARY, Move.FINISH, "it is not promoted yet (stage 2 of 3)", "pause"),
+        (Phase.WATCH, Move.PROMOTE, "it is promoted already, and watched", "finish"),
+        (Phase.PAUSED, Move.START, "it is paused in stage 2 of 3", "resume"),
+        (Phase.IDLE, Move.PAUSE, "no rollout is under way", "start"),
+        (Phase.ROLLED_BACK, Move.RESUME, "it was rolled back", "start"),
+        (Phase.FINISHED, Move.PAUSE, "it is finished", "start"),
+    ],
+)
+def test_a_refusal_has_words_and_commands_that_exist(
+    phase: Phase, move: Move, why: str, remedy: str
+) -> None:
+    refused = replace(MOVED, phase=phase, refused=refusal(phase, move, By.PERSON))
+    said = reworded(refused, move, Latch(route="support"))
+    assert said.refused == why
+    assert f"`flipback {remedy} support" in said.remedy
+    held = reworded(refused, move, HELD)
+    assert held.remedy == "flipback release support --trip 3 --reason '...'"
+
+
+def test_durations_have_no_milliseconds_above_a_second() -> None:
+    assert brief("lasts 1s 786ms at least") == "lasts 1s at least"
+    assert brief("lasts 786ms at least") == "lasts 786ms at least"
+
+
+NOTHING = Evidence(cells={}, subjects={}, excluded={})
+
+
+def look() -> Look:
+    return Look(
+        route="support",
+        record=RECORD,
+        plan=PLAN,
+        loosened=(),
+        without=frozenset(),
+        era=0,
+        evidence=NOTHING,
+        analysis=analyze(PLAN, NOTHING, now=NOON),
+        kill=None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("after", "said"),
+    [
+        (
+            replace(RECORD, stage=2, why="it passes"),
+            "moved to stage 3, 95 %: it passes",
+        ),
+        (replace(RECORD, stage=2, phase=Phase.WATCH, why=""), "promoted, 95 %"),
+        (replace(RECORD, phase=Phase.PAUSED, why="edited"), "paused: edited"),
+        (RECORD, "holds: stage 2, the gate does not pass yet"),
+    ],
+)
+def test_one_look_of_the_guard_says_what_it_did(
+    after: RolloutRecord, said: str
+) -> None:
+    assert (
+        done_text(Done(look=look(), after=after, phase=after.phase, dry_run=False))
+        == said
+    )
+
+
+def test_a_dry_run_says_that_nothing_is_done() -> None:
+    dry = Done(look=look(), after=RECORD, phase=RECORD.phase, dry_run=True)
+    assert done_text(dry).startswith("dry run, nothing is done: holds: ")
 
 
 def test_a_flag_without_split_gets_its_rules_back_first() -> None:

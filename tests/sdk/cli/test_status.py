@@ -21,13 +21,16 @@ def test_a_route_says_what_is_offered_and_served(project: Project) -> None:
         "  served     as offered",
         "  processes  none is running",
     ]
-    assert lines[7:10] == [
-        "  action     hold",
-        "  users      (everybody) 0 / 0, plan=free 0 / 0, plan=enterprise 0 / 0",
-        "  gate       from 50 % to 100 %: holds; harm ruled out by 0 of 3 findings",
-    ]
+    action = lines.index("  action     hold")
     table = next(n for n, line in enumerate(lines) if line.split()[0] == "metric")
-    assert [line.split()[:2] for line in lines[table + 1 :]] == [
+    assert table == action + 1
+    assert lines[table + 4] == (
+        "  gate       from 50 % to 100 %: holds; harm ruled out by 0 of 3 findings"
+    )
+    assert lines[-1] == (
+        "  users      (everybody) 0 / 0, plan=free 0 / 0, plan=enterprise 0 / 0"
+    )
+    assert [line.split()[:2] for line in lines[table + 1 : table + 4]] == [
         ["error", "(everybody)"],
         ["error", "plan=free"],
         ["error", "plan=enterprise"],
@@ -106,6 +109,7 @@ def test_what_cannot_be_read_is_told(project: Project) -> None:
     said = project.run("status")
     assert said.code == ExitCode.UNAVAILABLE
     assert "  offered    unknown" in said.out
+    assert "  served     the last good flags, where a process still" in said.out
     assert "  problem    flag service: " in said.out
 
 

@@ -12,6 +12,7 @@ from flipback.cli._status_text import status_text
 from flipback.latch import Latch
 from flipback.plan import FailsOn, Guardrail, RolloutPlan, Stage
 from flipback.ports import ProcessRecord
+from flipback.rollout import Phase
 from flipback.signals import Measure
 from flipback.verdict import (
     Action,
@@ -143,7 +144,7 @@ def test_harm_pauses_and_warnings_are_told_in_sentences() -> None:
     assert f"  harm       proven: {harm}" in text
     assert f"  pause      should pause: {describe(finding('plan=free'))}" in text
     assert f"  warning    {describe(finding(EVERYBODY))}" in text
-    assert "  excluded   40 targeting_match" in text
+    assert "  excluded   not compared: 40 by a fixed rule of the flag" in text
     assert "  processes  1 running\n" in text
 
 
@@ -268,6 +269,30 @@ def test_the_gate_stands_beside_what_it_is_about() -> None:
     assert f"  gate       {said}\n" in text
     assert "  gate       error of (everybody): control breaches the limit\n" in text
     assert status_json(route)["gate"] == (as_json(route.gate) if route.gate else None)
+
+
+def test_what_only_needs_time_does_not_say_never() -> None:
+    early = "needs 9 more observations of control before its strata count"
+    hopeless = "it needs over 1,000 times as many"
+    route = gated(
+        at_gate(0, Verdict.INCONCLUSIVE, None, early),
+        at_gate(1, Verdict.INCONCLUSIVE, None, hopeless),
+    )
+    rows = table(route)[1:]
+    assert " not yet " in rows[0]
+    assert " never " in rows[1]
+
+
+def test_proven_harm_counts_no_exposures_that_are_missing() -> None:
+    text = status_text(
+        gated(at_gate(0, Verdict.INCONCLUSIVE, 57), verdict=Verdict.FAIL)
+    )
+    assert "takes longest" not in text
+
+
+def test_a_finished_rollout_has_no_gate() -> None:
+    route = replace(gated(at_gate(0, Verdict.PASS, 0)), phase=Phase.FINISHED)
+    assert "gate" not in status_text(route)
 
 
 def test_a_guardrail_that_only_warns_is_not_asked_at_the_gate() -> None:

@@ -76,7 +76,9 @@ def test_a_terminal_is_redrawn_and_given_back_as_it_was(project: Project) -> Non
     whole = Screen(120, 40)
     whole.write(terminal.said)
     assert whole.modes == ["?1049h", "?25l", "?25h", "?1049l"]
-    assert terminal.said.endswith("\x1b[?25h\x1b[?1049l")
+    left = terminal.said.partition("\x1b[?25h\x1b[?1049l")[2]
+    assert "summarizer: v2 against v1, flag summarizer-model" in left
+    assert "v1 100 %" in left
 
 
 @contextmanager
@@ -119,6 +121,13 @@ def test_without_a_terminal_a_page_is_printed_once_something_changed(
         watcher.process.send_signal(signal.SIGINT)
         assert watcher.process.wait(PATIENCE_S) == 0
     assert both.count("summarizer: v2 against v1") == 2
+
+
+def test_a_watch_ends_quietly_once_nobody_reads_it(project: Project) -> None:
+    with piped(project) as watcher:
+        watcher.until(b"summarizer: v2")
+        watcher.output.close()
+        assert watcher.process.wait(PATIENCE_S) == 0
 
 
 @pytest.mark.long

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 from tests.simulations._book import plan_of
 
-from flipback.analysis import Analysis, analyze
+from flipback.analysis import Analysis, Renewal, analyze
 from flipback.control._course import MOST_FINDINGS, CourseKeeper
 from flipback.course import CoursePoint
 from flipback.errors import StoreError
@@ -205,6 +205,18 @@ def test_a_look_that_nobody_sees_is_kept_with_its_intervals(watched: Watched) ->
     watched.call(400)
     assert all(f.interval is None for f in watched.look(shown=False).findings)
     assert any(f.low is not None for f in watched.book.points[0].findings)
+
+
+def test_a_look_is_kept_as_the_stage_in_force_has_it(watched: Watched) -> None:
+    watched.call(400, worse=True)
+    watched.record = replace(watched.record, renewals=1, renewed_at=DAY)
+    now = watched.clock.now().timestamp()
+    seen = Renewal.of(watched.record)
+    found = analyze(watched.plan, watched.evidence, now=now, renewal=seen, shown=False)
+    watched.keep(found)
+    (point,) = watched.book.points
+    assert point.log_g == found.log_g
+    assert point.log_g != analyze(watched.plan, watched.evidence, now=now).log_g
 
 
 def test_of_many_findings_all_aggregates_and_the_weightiest_are_kept() -> None:

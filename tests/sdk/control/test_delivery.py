@@ -1,15 +1,19 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from typing_extensions import override
 
+from flipback.app._assembly import forced
 from flipback.assignment import Reason
-from flipback.control import Delivered, SystemClock
+from flipback.config import NotifyOn
+from flipback.control import Delivered, KillSwitch, SystemClock, Told
 from flipback.errors import FlagProblem
 from flipback.ports import EntryKind, FlagRef
 from projects import FLAG, ROUTE, Project
-from troubles import INTENT, Control, RefusingLedger, refusal, until
+from troubles import INTENT, Control, RefusingLedger, WallClock, refusal, until
 
 
 Build = Callable[..., Control]
@@ -197,3 +201,23 @@ def test_a_route_without_a_plan_can_be_killed(control: Build) -> None:
     assert report.flag is Delivered.NO_WRITER
     assert report.complete
     assert process.ground.ledger.latches()["unplanned"].held
+
+
+def test_people_are_told_of_a_kill_that_no_flag_service_has_taken_for_a_minute(
+    control: Build,
+) -> None:
+    clock, told = WallClock(), list[Told]()
+    process = control(clock=clock, trouble=refusal(FlagProblem.UNAVAILABLE))
+    ground = replace(process.ground, tell=told.append)
+    switch = KillSwitch(ground, forced(process.settings))
+    switch.kill(ROUTE, intent=INTENT)
+    clock.turn(timedelta(seconds=59))
+    plan, latch = ground.plans[ROUTE], switch.latch(ROUTE)
+    switch.stop()
+    late = replace(process.switch.kill(ROUTE, intent=INTENT), latch=latch)
+    assert NotifyOn.BLOCKED not in {each.event for each in told}
+    clock.turn(timedelta(seconds=2))
+    switch._delivery.attempt(plan, late)  # noqa: SLF001 - rather than to sleep
+    blocked = [each for each in told if each.event is NotifyOn.BLOCKED]
+    assert "does not take the kill of route support (trip 1)" in blocked[0].text
+    assert "unavailable" in blocked[0].text

@@ -1,9 +1,14 @@
 """What the application's log says of kills, without any telemetry set up."""
 
+import logging
 from collections.abc import Callable
 
 import pytest
 
+from flipback.control._telling import DRILL_ROUTE, tell_of_latch, tell_of_moves
+from flipback.latch import Latch
+from flipback.ports import EntryKind, LedgerNote
+from flipback.rollout import RolloutRecord
 from projects import ROUTE
 from troubles import INTENT, Control
 
@@ -43,3 +48,30 @@ def test_a_misspelled_route_in_break_glass_is_said_once(
     process.switch.refresh()
     assert caplog.text.count("'suport' is forced to control") == 1
     assert "did you mean `support`" in caplog.text
+
+
+def test_a_drill_is_logged_as_one_and_asks_nobody_to_end_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "flipback")
+    held = Latch(route=DRILL_ROUTE, trip=1, held=True, actor="ada")
+    tell_of_latch(Latch(route=DRILL_ROUTE), held)
+    tell_of_latch(held, held.released(1, reason="over", actor="ada", at=""))
+    tell_of_moves({}, {DRILL_ROUTE: RolloutRecord(route=DRILL_ROUTE, revision=1)})
+    assert [(r.levelname, r.getMessage()) for r in caplog.records] == [
+        ("INFO", "drill of ada, trip 1: control serves"),
+        ("INFO", "drill of ada, trip 1: over"),
+    ]
+
+
+def test_a_rollout_that_the_store_has_lost_is_in_the_log_once(
+    control: Build, caplog: pytest.LogCaptureFixture
+) -> None:
+    process = control()
+    process.ground.ledger.note(
+        LedgerNote(kind=EntryKind.START, route=ROUTE, at="today", text="", attempt=3)
+    )
+    process.switch.refresh()
+    process.switch.resume()
+    process.switch.resume()
+    assert caplog.text.count("the ledger has attempt 3 under way since today") == 1

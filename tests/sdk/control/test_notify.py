@@ -1,6 +1,7 @@
 """People are told, whatever becomes of the store, the receiver and the process."""
 
 import logging
+import socket
 import subprocess
 import sys
 import threading
@@ -39,7 +40,9 @@ def test_a_trip_arrives_with_all_that_a_chat_and_a_program_need(office: Office) 
         "reason": "resolved fell",
         "release": command,
         "automatic": True,
-        "findings": "resolved fell",
+        "findings": None,
+        "host": socket.gethostname(),
+        "config": "/app/flipback.toml",
     }
     assert receiver.headers["Content-Type"].startswith("application/json")
     assert not office.pending

@@ -4,9 +4,15 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from flipback.config import split_giving
-from flipback.control._restore import Restoration, restore_flag, snapshot_for
+from flipback.control._restore import (
+    Restoration,
+    copies_in,
+    readmit_cohort,
+    restore_flag,
+    snapshot_for,
+)
 from flipback.errors import FlagProblem
-from flipback.latch import scoped
+from flipback.latch import Latch, scoped
 from flipback.ports import EntryKind, FlagRef, Intent, LedgerEntry, LedgerNote
 from projects import FLAG, ROUTE, Project
 from troubles import INTENT, OTHER_INTENT, Control, refusal
@@ -225,3 +231,65 @@ def test_a_restore_needs_the_ledger_alone_and_no_process_that_killed(
     later = control()
     later.switch.refresh()
     assert restored(later).change is not None
+
+
+def readmitted(process: Control, *, newest: Latch | None = None) -> Restoration:
+    name = scoped(ROUTE, COHORT)
+    return readmit_cohort(
+        process.ground.plans[ROUTE],
+        process.switch.latch(name),
+        writer=process.writer,
+        intent=BACK,
+        newest=lambda: newest or process.ground.newest_latch(name),
+    )
+
+
+def test_a_released_cohort_is_readmitted_and_the_split_of_today_stays(
+    process: Control, folder: Project
+) -> None:
+    before = flag_in(folder)["targeting"]
+    latch = process.switch.kill(scoped(ROUTE, COHORT), intent=INTENT).latch
+    assert flag_in(folder)["targeting"] != before
+    held = readmitted(process)
+    assert "flipback release 'support[plan=enterprise]' --trip 1" in held.remedy
+    assert held.change is None
+    gone = latch.released(1, reason="fixed", actor="ada", at=latch.at)
+    done = readmitted(process, newest=gone)
+    assert done.change is not None
+    assert done.change.changed
+    assert flag_in(folder)["targeting"] == before
+
+
+def test_a_kill_that_comes_while_a_cohort_is_readmitted_keeps_its_rule(
+    process: Control, folder: Project
+) -> None:
+    latch = process.switch.kill(scoped(ROUTE, COHORT), intent=INTENT).latch
+    killed = flag_in(folder)["targeting"]
+    copies = iter([latch.released(1, reason="", actor="ada", at=latch.at), latch])
+    done = readmit_cohort(
+        process.ground.plans[ROUTE],
+        latch,
+        writer=process.writer,
+        intent=BACK,
+        newest=lambda: next(copies),
+    )
+    assert "is killed" in done.refused
+    assert flag_in(folder)["targeting"] == killed
+
+
+def test_rules_that_this_host_does_not_have_come_from_the_copy_of_another_ledger(
+    process: Control,
+) -> None:
+    process.switch.kill(ROUTE, intent=INTENT)
+    entries = process.ground.ledger.entries()
+    process.ground.store.mirror("elsewhere:/l", entries)
+    done = restore_flag(
+        process.ground.plans[ROUTE],
+        process.switch.latch(ROUTE),
+        writer=process.writer,
+        entries=(),
+        intent=BACK,
+        copies=lambda: copies_in(process.ground.store),
+    )
+    assert done.change is not None
+    assert done.change.changed

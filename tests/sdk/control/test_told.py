@@ -7,6 +7,7 @@ import pytest
 
 from flipback.config import NotifyOn
 from flipback.control._told import (
+    to_the_second,
     told_of_block,
     told_of_freeze,
     told_of_hold,
@@ -39,6 +40,18 @@ def test_a_kill_by_a_person_is_told_as_one() -> None:
     assert told.facts["findings"] is None
 
 
+def test_findings_that_the_reason_says_already_are_not_told_twice() -> None:
+    findings = (LATCH.reason, "cost rose")
+    told = told_of_trip(LATCH, automatic=True, findings=findings)
+    assert told.facts["findings"] == "cost rose"
+
+
+def test_times_are_told_to_the_second() -> None:
+    latch = replace(LATCH, at="2026-03-01T09:30:00.123456+00:00")
+    assert "since 2026-03-01T09:30:00+00:00 by" in told_of_hold(latch, 1).text
+    assert to_the_second("yesterday") == "yesterday"
+
+
 def test_a_long_reason_leaves_room_for_the_command() -> None:
     told = told_of_trip(replace(LATCH, reason="x" * 5000), automatic=True)
     assert told.text.endswith(RELEASE)
@@ -55,7 +68,10 @@ def test_a_kill_of_a_cohort_says_whom_it_is_about() -> None:
 def test_a_kill_that_is_refused_says_that_control_is_served_all_the_same() -> None:
     told = told_of_block(LATCH, "approval required")
     assert told.event is NotifyOn.BLOCKED
-    assert "refuses the kill of route support (trip 3): approval required" in told.text
+    assert (
+        "does not take the kill of route support (trip 3): approval required"
+        in told.text
+    )
     assert "control all the same" in told.text
     assert told.facts["release"] == RELEASE
 
@@ -108,7 +124,7 @@ def test_moves_are_told_in_one_sentence(
     told = told_of_move(RECORD, asked)
     assert told is not None
     assert (told.event, told.text) == (event, text)
-    assert (told.facts["attempt"], told.facts["stage"]) == (2, 1)
+    assert (told.facts["attempt"], told.facts["stage"]) == (2, 2)
 
 
 @pytest.mark.parametrize(

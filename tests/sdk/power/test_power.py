@@ -124,11 +124,18 @@ def test_outcomes_that_mature_later_are_waited_for() -> None:
 
 def test_without_control_nothing_but_a_limit_is_decided() -> None:
     limit = {"metric": "error", "fails_on": "increase", "limit": 0.05}
-    plan = plan_of(ERRORS, limit, stages=[{"weight": 100}])
+    plan = plan_of(ERRORS, limit, stages=[{"weight": 100}], holdback=0)
     relative, absolute = power(plan, DAILY).stages[0].tests
     assert (relative.passes_days, relative.catches_days) == (inf, inf)
     assert absolute.passes_days < 1
     assert absolute.catches_days < 90
+
+
+def test_the_holdback_goes_on_deciding_in_the_last_stage() -> None:
+    stages = [{"weight": 50}, {"weight": 100}]
+    last = power(plan_of(ERRORS, stages=stages), DAILY).stages[1]
+    assert (last.stage.weight, last.next_weight) == (95, 95)
+    assert isfinite(last.tests[0].catches_days)
 
 
 def test_a_latency_has_a_body_and_a_tail() -> None:

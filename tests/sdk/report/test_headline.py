@@ -86,7 +86,7 @@ def record(phase: Phase, **parts: object) -> RolloutRecord:
 
 def test_a_proven_harm_is_told_with_its_size_and_what_was_tolerated() -> None:
     assert headline(rolled_back(killed(), look(ERRORS, RECALL))) == (
-        "Rolled back on 2026-11-18 09:31 UTC after 4,500 candidate calls: recall of "
+        "Rolled back on 2026-11-18 09:31:41 UTC after 4,500 candidate calls: recall of "
         "employer_size=enterprise fell by 33 % (0.640 \u2192 0.430), tolerance 5 %"
     )
 
@@ -101,7 +101,7 @@ def test_a_persons_kill_blames_no_finding() -> None:
     said = headline(
         rolled_back(killed(actor="mara", reason="users complain"), look(RECALL))
     )
-    assert said.startswith("Rolled back by mara on 2026-11-18 09:31 UTC after 4,500")
+    assert said.startswith("Rolled back by mara on 2026-11-18 09:31:41 UTC after 4,500")
     assert said.endswith(": users complain")
 
 
@@ -125,7 +125,7 @@ def test_an_attempt_under_way_says_since_when_and_that_nothing_is_proven() -> No
         course=(look(replace(RECALL, verdict=Verdict.INCONCLUSIVE)),),
     )
     assert headline(data) == (
-        "5 % of subjects are offered embedding-v2 since 2026-11-18 09:30 UTC (2h): "
+        "5 % of subjects are offered embedding-v2 since 2026-11-18 09:30:00 UTC (2h): "
         "no harm is proven after 4,500 candidate calls"
     )
 
@@ -138,10 +138,10 @@ def test_proven_harm_that_nobody_acted_upon_is_told() -> None:
 @pytest.mark.parametrize(
     ("phase", "said"),
     [
-        (Phase.SHADOW, "In shadow since 2026-11-18 09:30 UTC"),
-        (Phase.PAUSED, "Paused by mara on 2026-11-18 09:30 UTC"),
-        (Phase.WATCH, "Promoted by mara on 2026-11-18 09:30 UTC and still watched"),
-        (Phase.FINISHED, "Finished by mara on 2026-11-18 09:30 UTC"),
+        (Phase.SHADOW, "In shadow since 2026-11-18 09:30:00 UTC"),
+        (Phase.PAUSED, "Paused by mara on 2026-11-18 09:30:00 UTC"),
+        (Phase.WATCH, "Promoted by mara on 2026-11-18 09:30:00 UTC and still watched"),
+        (Phase.FINISHED, "Finished by mara on 2026-11-18 09:30:00 UTC"),
     ],
 )
 def test_every_phase_has_its_sentence(phase: Phase, said: str) -> None:

@@ -218,6 +218,57 @@ def test_a_rolled_back_page_says_who_when_why_and_how_to_go_on(
     assert headline(harmed).startswith("Rolled back on 2026-11-1")
 
 
+def test_a_page_shows_the_look_that_decided_and_none_after_it(
+    harmed: ReportData,
+) -> None:
+    last = harmed.last_look
+    assert last is not None
+    calm = tuple(
+        replace(each, verdict=Verdict.INCONCLUSIVE, log_e=-2.0)
+        for each in last.findings
+    )
+    later = replace(last, at=last.at + 900, trip=1, log_g=-2.91, findings=calm)
+    data = replace(harmed, last_look=later, course=(*harmed.course, later))
+    text = page(data)
+    assert "log E \u22122.91" not in text
+    assert "log E -2.91" not in text
+    assert text.count("harm proven") == page(harmed).count("harm proven")
+    assert "at the look that decided" in text
+
+
+def test_the_look_that_decided_may_be_kept_once_the_flag_is_written(
+    harmed: ReportData,
+) -> None:
+    *before, last = harmed.course
+    late = replace(last, at=last.at + 60)
+    data = replace(harmed, course=(*before, late), last_look=None)
+    assert data.decided == late
+
+
+def test_after_a_kill_nobody_is_offered_the_candidate(harmed: ReportData) -> None:
+    assert "<dd>nobody<small>killed</small></dd>" in page(harmed)
+    assert "<dd>unknown<small>of subjects" in page(replace(harmed, weight=None))
+
+
+def test_pairs_are_told_where_they_are_what_there_is(going: ReportData) -> None:
+    assert going.last_look is not None
+    paired = tuple(
+        replace(each, control_n=0, candidate_n=0, pairs=626)
+        for each in going.last_look.findings
+    )
+    look = replace(going.last_look, candidate_exposures=0, findings=paired)
+    data = replace(going, last_look=look, phase=Phase.SHADOW)
+    assert headline(data).endswith("no harm is proven after 626 pairs")
+    assert '<td class="n">626 pairs</td>' in page(data)
+    assert "<dd>626 pairs<small>" in page(data)
+
+
+def test_a_short_attempt_is_told_to_the_second(going: ReportData) -> None:
+    assert going.time(START.timestamp()) == "2026-11-18 09:30:00 UTC"
+    longer = replace(going, made_at=going.made_at + timedelta(hours=5))
+    assert longer.time(START.timestamp()) == "2026-11-18 09:30 UTC"
+
+
 def test_a_kill_takes_the_drawn_weight_to_nothing(harmed: ReportData) -> None:
     (offered,) = re.findall(r'<path d="([^"]*)" class="offered">', page(harmed))
     assert offered.endswith(" 170")

@@ -143,11 +143,11 @@ def instant(at: str) -> str:
 
 
 def _mover(rollout: Rollout) -> Iterator[Fact]:
-    """Yield who moved it last, which is who killed it where it was rolled back."""
+    """Yield who moved it last: of a killed route, who killed or released it."""
     record, latch = rollout.record, rollout.latch
     if rollout.phase is Phase.ROLLED_BACK and latch is not None and latch.trip:
-        back = f"rolled back by {latch.actor}, {instant(latch.at)}"
-        yield "moved", f"{back}: {latch.reason}"
+        did = "rolled back" if latch.held else f"trip {latch.trip} released"
+        yield "moved", f"{did} by {latch.actor}, {instant(latch.at)}: {latch.reason}"
     elif record.actor:
         why = f": {record.why}" if record.why else ""
         yield "moved", f"by {record.actor}{why}"

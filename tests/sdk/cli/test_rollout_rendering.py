@@ -179,8 +179,13 @@ def test_a_kill_that_is_held_comes_before_all_that_could_follow() -> None:
 
 
 def test_a_roll_back_tells_who_rolled_back_and_not_who_moved_before() -> None:
-    said = facts(replace(rollout(Phase.ROLLED_BACK), latch=HELD))["moved"]
-    assert said == "rolled back by eva, 2026-11-22 13:00:00 UTC: errors"
+    assert (
+        facts(replace(rollout(Phase.ROLLED_BACK), latch=HELD))["moved"]
+        == "rolled back by eva, 2026-11-22 13:00:00 UTC: errors"
+    )
+    freed = HELD.released(3, reason="fixed", actor="bob", at=HELD.at)
+    moved = facts(replace(rollout(Phase.ROLLED_BACK), latch=freed))["moved"]
+    assert moved == "trip 3 released by bob, 2026-11-22 13:00:00 UTC: fixed"
 
 
 def test_a_flag_that_never_had_a_split_is_not_restored() -> None:

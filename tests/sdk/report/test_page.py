@@ -1,6 +1,6 @@
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from html.parser import HTMLParser
@@ -23,7 +23,6 @@ from flipback.course import CourseFinding, CoursePoint
 from flipback.latch import Latch
 from flipback.ports import EntryKind
 from flipback.report import ReportData, headline, page
-from flipback.report._style import DARK, LIGHT, TEXT_ON, style
 from flipback.rollout import Phase
 from flipback.signals import Measure
 from flipback.verdict import Verdict
@@ -399,36 +398,3 @@ def test_a_huge_rollout_stays_below_two_megabytes_and_says_what_is_missing() -> 
     read(text)
     assert len(text.encode()) < 2_000_000
     assert f"{44 * 65 - 300:,} findings of 2,860 of the last look are not shown" in text
-
-
-def _light(colour: str) -> float:
-    parts = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
-    red, green, blue = (
-        p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4 for p in parts
-    )
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def contrast(one: str, other: str) -> float:
-    """Return the contrast of two colours as WCAG 2 reckons it."""
-    dark, light = sorted((_light(one), _light(other)))
-    return (light + 0.05) / (dark + 0.05)
-
-
-@pytest.mark.parametrize("scheme", [LIGHT, DARK])
-@pytest.mark.parametrize(("ink", "ground"), TEXT_ON)
-def test_text_stands_out_from_its_ground(
-    scheme: Mapping[str, str], ink: str, ground: str
-) -> None:
-    assert contrast(scheme[ink], scheme[ground]) >= 4.5
-
-
-@pytest.mark.parametrize("scheme", [LIGHT, DARK])
-@pytest.mark.parametrize("line", ["candidate", "bad", "control", "move"])
-def test_lines_stand_out_from_paper(scheme: Mapping[str, str], line: str) -> None:
-    assert contrast(scheme[line], scheme["paper"]) >= 3
-
-
-def test_both_schemes_name_every_colour_that_is_used() -> None:
-    used = set(re.findall(r"var\(--([a-z-]+)\)", style()))
-    assert used == set(LIGHT) == set(DARK)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flipback.latch import Latch, merge_all
+from flipback.latch import Latch, Scope, merge_all, scope_of
 
 
 NEVER = Latch(route="r")
@@ -159,3 +159,19 @@ def test_a_copy_of_a_kill_is_freed_by_its_own_release() -> None:
     killed = Latch(route="support").killed(reason="", actor="", intent="i", at="")
     freed = killed.released(1, reason="", actor="", at="")
     assert killed.merge(freed) == freed.merge(killed) == freed
+
+
+@pytest.mark.parametrize("mine", ["", "i"])
+def test_a_kill_without_an_intent_is_freed_by_the_release_of_its_trip(
+    mine: str,
+) -> None:
+    """Earlier versions, and people who write rows by hand, have none."""
+    held = replace(NEVER, trip=1, held=True, intent=mine)
+    freed = replace(NEVER, trip=1, intent="" if mine else "i")
+    assert held.merge(freed) is freed
+    assert freed.merge(held) is freed
+
+
+@pytest.mark.parametrize("name", ["support[plan=free", "support]", "support"])
+def test_a_name_without_both_brackets_is_a_route(name: str) -> None:
+    assert scope_of(name) == Scope(name, "")

@@ -13,6 +13,9 @@ from flipback import ConfigError, Reason, RouteError, Router
 from projects import HALF, PLAN, ROUTE, CreateProject, Project
 
 
+pytestmark = pytest.mark.long
+
+
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 GUARDRAIL = {"metric": "error", "fails_on": "increase", "tolerance": 0.2}
 WRONG_PLANS: dict[str, tuple[dict[str, object], list[str]]] = {

@@ -51,6 +51,7 @@ def demo(tmp_path: Path) -> Demo:
     return Demo(root=tmp_path)
 
 
+@pytest.mark.long
 def test_a_regression_of_one_cohort_flips_everybody_back(demo: Demo) -> None:
     ended = demo.run()
     assert ended.returncode == 0, ended.stderr

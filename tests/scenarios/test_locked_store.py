@@ -10,6 +10,9 @@ from apps import App, operator
 from projects import ROUTE, CreateProject, Project
 
 
+pytestmark = pytest.mark.long
+
+
 @pytest.fixture
 def locked(project: CreateProject) -> Iterator[Project]:
     """Return a project whose store has been locked exclusively, as backups do."""

@@ -64,6 +64,7 @@ def test_users_who_return_are_no_harm() -> None:
     assert rolled_back(designs.returning(designs.HELPFUL), 12) <= 2
 
 
+@pytest.mark.long
 def test_labels_that_come_late_are_no_harm() -> None:
     assert rolled_back(slow_labels(), 6) <= 2
 
@@ -72,6 +73,7 @@ def test_labels_booked_on_arrival_would_roll_back_every_time() -> None:
     assert rolled_back(booked_on_arrival(), 3) == 3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("design", "target"),
     [

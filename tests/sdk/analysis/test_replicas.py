@@ -137,6 +137,7 @@ def assert_alike(one: Analysis, other: Analysis) -> None:
     assert peaks[0] == pytest.approx(peaks[1], rel=1e-9, abs=1e-9)
 
 
+@pytest.mark.long
 @settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 99), replicas=st.integers(1, 7), shuffle=st.integers(0, 99))
 def test_any_partition_into_replicas_gives_the_same_evidence_of_every_kind(

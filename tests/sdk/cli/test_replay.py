@@ -241,6 +241,7 @@ def test_every_mistake_in_the_plan_is_named(shell: Project) -> None:
     assert "plan.toml: wait: unknown key" in said.err
 
 
+@pytest.mark.long
 def test_false_roll_backs_are_counted(shell: Project) -> None:
     shell.write("log.jsonl", as_lines(traffic(300, harm=0.5)))
     said = replay(shell, "--aa", "5", "--seed", "3")

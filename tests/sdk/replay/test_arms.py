@@ -39,6 +39,7 @@ def test_runs_and_seeds_exchange_differently_and_repeat() -> None:
     assert len({tuple(served(*each)) for each in ((1, 0), (1, 1), (2, 0))}) == 3
 
 
+@pytest.mark.long
 def test_alike_arms_seldom_roll_back(bench: Bench) -> None:
     found = bench.many(traffic(600), runs=8)
     assert found.rolled_back.total == 8

@@ -268,6 +268,7 @@ def through(
     return None
 
 
+@pytest.mark.long
 @given(st.integers(0, len(ROWS)))
 @settings(max_examples=5)
 def test_a_restart_in_the_middle_changes_no_verdict(half: int) -> None:

@@ -175,6 +175,7 @@ def test_a_mixture_keeps_the_least_design_effect() -> None:
     assert score.deff == 9
 
 
+@pytest.mark.long
 def test_identical_models_are_not_worse_in_pairs_and_split_arms_together() -> None:
     """The score of a null has about the variance that its information says."""
     squares = []

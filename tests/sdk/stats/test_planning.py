@@ -70,6 +70,7 @@ RATES = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("rate", "ratio", "share", "margin", "harm", "ruling_out"), RATES
 )

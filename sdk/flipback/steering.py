@@ -203,6 +203,17 @@ def elapsed(record: RolloutRecord, now: float) -> timedelta:
     return timedelta(seconds=max(0.0, now - record.since))
 
 
+def offered(split: Mapping[str, int]) -> Mapping[str, int]:
+    """Return a split without the variants that nobody gets."""
+    return {name: weight for name, weight in split.items() if weight}
+
+
+def is_late(plan: RolloutPlan, record: RolloutRecord, now: float) -> bool:
+    """Return whether the attempt has passed its deadline; Unix seconds."""
+    deadline = plan.deadline
+    return deadline is not None and now - record.started >= deadline.total_seconds()
+
+
 def _stage(plan: RolloutPlan, index: int, move: Move, by: By, *, why: str) -> NextMove:
     unseen = plan.stages[index].shadow is not None
     return NextMove(
@@ -259,7 +270,7 @@ def _overdue(now: Situation, why: str) -> NextMove:
 def _edited(now: Situation) -> str:
     known = now.record.split
     begun = bool(known) or bool(now.record.started)
-    if now.record.pending or not begun or _shown(now.split) == _shown(known):
+    if now.record.pending or not begun or offered(now.split) == offered(known):
         return ""
     return f"{EDITED}: {_spelled(now.record.split)} became {_spelled(now.split)}"
 
@@ -276,20 +287,14 @@ def _doubt(now: Situation) -> str:
 
 def _late(now: Situation) -> str:
     deadline = now.plan.deadline
-    lasted = now.now - now.record.started
-    if deadline is None or lasted < deadline.total_seconds():
+    if deadline is None or not is_late(now.plan, now.record, now.now):
         return ""
     return f"{LATE} {lasting(deadline)}, its deadline"
 
 
-def _shown(split: Mapping[str, int]) -> Mapping[str, int]:
-    """Return a split without the variants that nobody gets."""
-    return {name: weight for name, weight in split.items() if weight}
-
-
 def _spelled(split: Mapping[str, int]) -> str:
     total = sum(split.values()) / ALL
-    shares = (f"{name} {weight / total:g} %" for name, weight in _shown(split).items())
+    shares = (f"{name} {weight / total:g} %" for name, weight in offered(split).items())
     return ", ".join(shares) or "no split"
 
 

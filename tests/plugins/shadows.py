@@ -1,6 +1,7 @@
 """A bench whose candidate answers control's calls unseen."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 
 from openfeature.flag_evaluation import Reason
@@ -61,3 +62,17 @@ class ShadowBench:
 
     def _flush(self) -> None:
         self.flushes += 1
+
+
+OpenStage = Callable[..., ShadowBench]
+SLOT = 7
+
+
+def pairs(bench: Bench, metric: str = "error") -> dict[str, tuple[int, float]]:
+    """Return count and mean of a metric's pairs, by variant."""
+    means = bench.drained().means()
+    return {v: mean for (v, name), mean in means.items() if name == f"{metric}+paired"}
+
+
+def subject_of(bench: Bench, key: str) -> int:
+    return bench.parts.keyring.subject(key)

@@ -4,6 +4,15 @@ Berger's intersection-union test: the candidate may go on only if each guardrail
 everybody and in each watched cohort, rejects "worse than the margin" at alpha. Passing
 by mistake takes an error of the very test that is most wrong, so nothing is corrected
 for their number, and every test more can only make the gate stricter.
+
+The proof must hold now: what was proven in the first week and no longer is does not
+pass, unlike harm, which stays proven. Looking often costs nothing all the same, because
+the evidence at every look is an e-value of a process. Finding no harm is no proof, and
+a plan of which no guardrail can block proves nothing: both are INCONCLUSIVE, as is a
+cohort that nobody has met.
+
+A stage that lasts until the latency is stable asks for no such proof. It is left once
+`warm_up` is ready, no harm is proven, and nothing else waits.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -61,16 +70,6 @@ def gate(  # noqa: PLR0913 - where the rollout stands, and what people know of i
 ) -> Gate:
     """Say whether a stage may be left for the next weight, and what is missing.
 
-    The proof must hold now: what was proven in the first week and no longer is does
-    not pass, unlike harm, which stays proven. Looking often costs nothing all the
-    same, because the evidence at every look is an e-value of a process.
-
-    Finding no harm is no proof, and a plan of which no guardrail can block proves
-    nothing: both are INCONCLUSIVE, as is a cohort that nobody has met.
-
-    A stage that lasts until the latency is stable asks for no such proof. It is left
-    once `warm_up` is ready, no harm is proven, and nothing else waits.
-
     Args:
         plan: What was promised.
         evidence: Sums of the attempt.
@@ -93,12 +92,7 @@ def gate(  # noqa: PLR0913 - where the rollout stands, and what people know of i
         opens = next_weight_after(plan, weight if stage is None else stage.weight or 0)
     look = analysis or analyze(plan, evidence, now=now, without=without)
     strata = sort(plan, evidence, now)
-    told = (f for f in look.findings if not f.cohort or f.cohort not in without)
-    findings = tuple(
-        _finding(plan, test, finding, strata, opens)
-        for test, finding in zip(tests_but(plan, without), told, strict=True)
-        if test.guardrail.on_fail is not OnFail.WARN
-    )
+    findings = tuple(_findings(plan, look, strata, opens, without))
     lacks = lacking_subjects(plan, at, strata, findings, without)
     asks = tuple(_asks(plan, findings, lacks))
     taken = set(asks).intersection(accepted)
@@ -107,14 +101,29 @@ def gate(  # noqa: PLR0913 - where the rollout stands, and what people know of i
         *waits_of(at, elapsed, look, [x for x in lacks if x.cohort not in taken]),
     )
     holding = () if _warms(at) else [f for f in findings if f.cohort not in taken]
+    verdict = _verdict(look, findings, holding, waits)
     return Gate(
         weight=weight,
         next_weight=opens,
-        verdict=_verdict(look, findings, holding, waits),
+        verdict=verdict,
         findings=findings,
         waits=waits,
         asks=asks,
     )
+
+
+def _findings(
+    plan: RolloutPlan,
+    look: Analysis,
+    strata: Strata,
+    opens: float,
+    without: Collection[Cohort],
+) -> Iterator[GateFinding]:
+    """Yield what each guardrail that can block says of each cohort."""
+    told = (f for f in look.findings if not f.cohort or f.cohort not in without)
+    for test, finding in zip(tests_but(plan, without), told, strict=True):
+        if test.guardrail.on_fail is not OnFail.WARN:
+            yield _finding(plan, test, finding, strata, opens)
 
 
 def _warms(stage: Stage | None) -> bool:

@@ -59,6 +59,7 @@ from flipback.steering import (
     doubts_of,
     elapsed,
     first,
+    is_late,
     onward,
     resumed,
 )
@@ -132,13 +133,14 @@ class Desk:
         asked = resumed(plan, stands.record, candidate_weight(plan, flag))
         going = replace(stands, plan=plan)
         doubts = doubts_of(self._judged(going, ())[0])
+        late = is_late(going.plan, going.record, self._now())
         return self._carry_out(
             going,
             asked,
             actor=actor,
             why=reason,
             flag=flag,
-            overruled=(*doubts, DEADLINE) if self._is_late(going) else doubts,
+            overruled=(*doubts, DEADLINE) if late else doubts,
         )
 
     def finish(self, route: str, *, actor: str, reason: str) -> Moved:
@@ -229,11 +231,6 @@ class Desk:
             record=record,
             latch=self._ground.newest_latch(route),
         )
-
-    def _is_late(self, stands: Stands) -> bool:
-        deadline = stands.plan.deadline
-        lasted = timedelta(seconds=max(0.0, self._now() - stands.record.started))
-        return deadline is not None and lasted >= deadline
 
     def _may_start(self, stands: Stands, reason: str) -> No | None:
         latch, route = stands.latch, stands.plan.route

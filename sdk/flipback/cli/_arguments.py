@@ -91,6 +91,34 @@ def said(text: str) -> str:
     return text.strip()
 
 
+def who_and_why(
+    parser: argparse.ArgumentParser, *, who: str, why: str, must_say: bool = True
+) -> None:
+    """Declare the reason and the person that the ledger remembers.
+
+    Args:
+        parser: The command's.
+        who: What the person does, as in "who kills".
+        why: What the reason is for.
+        must_say: The command does nothing without a reason.
+    """
+    parser.add_argument(
+        "--reason", metavar="TEXT", type=said, required=must_say, help=why
+    )
+    by(parser, who)
+
+
+def by(parser: argparse.ArgumentParser, who: str) -> None:
+    """Declare the person that the ledger remembers."""
+    parser.add_argument(
+        "--actor",
+        metavar="NAME",
+        type=said,
+        default=None,
+        help=f"who {who}; default: user@host of this shell",
+    )
+
+
 def trip_number(text: str) -> int:
     """Return the number of a trip; trips count from 1."""
     if not text.isdecimal() or int(text) < 1:

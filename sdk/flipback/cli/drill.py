@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import asdict
 
 from flipback.app import Driller, DrillReport, Drills, Times
-from flipback.cli._arguments import Command, Options, said, seconds
+from flipback.cli._arguments import Command, Options, by, seconds
 from flipback.cli._exit import ExitCode
 from flipback.cli._shell import Shell, say, say_json, warn, whoami
 from flipback.config import read_settings
@@ -41,13 +41,7 @@ def _declare(parser: ArgumentParser) -> None:
         default="5s",
         help="how long to wait for the processes before and after a kill; default: 5s",
     )
-    parser.add_argument(
-        "--actor",
-        metavar="NAME",
-        type=said,
-        default=None,
-        help="who drills; default: user@host of this shell",
-    )
+    by(parser, "drills")
 
 
 def _run(options: Options, shell: Shell) -> ExitCode:

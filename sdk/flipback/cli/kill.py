@@ -6,7 +6,7 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict
 
 from flipback.app import Kill, Operator
-from flipback.cli._arguments import Command, Options, said, seconds
+from flipback.cli._arguments import Command, Options, said, seconds, who_and_why
 from flipback.cli._cohorts import declared
 from flipback.cli._exit import ExitCode
 from flipback.cli._kill_text import kill_text
@@ -40,19 +40,8 @@ def _declare(parser: ArgumentParser) -> None:
         type=said,
         help="kill for this cohort only; the plan must declare it",
     )
-    parser.add_argument(
-        "--reason",
-        metavar="TEXT",
-        type=said,
-        required=True,
-        help="why, for the ledger and the flag service's audit log",
-    )
-    parser.add_argument(
-        "--actor",
-        metavar="NAME",
-        type=said,
-        default=None,
-        help="who kills; default: user@host of this shell",
+    who_and_why(
+        parser, who="kills", why="why, for the ledger and the flag service's audit log"
     )
     parser.add_argument(
         "--wait",

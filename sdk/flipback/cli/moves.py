@@ -10,7 +10,7 @@ from functools import partial
 
 from flipback.app import Moved, Operator
 from flipback.app._open import open_store
-from flipback.cli._arguments import Command, Options, said
+from flipback.cli._arguments import Command, Options, who_and_why
 from flipback.cli._cohorts import declared
 from flipback.cli._exit import ExitCode
 from flipback.cli._in_words import reworded
@@ -154,19 +154,7 @@ VERBS = (
 def _declare(verb: Verb, parser: ArgumentParser) -> None:
     parser.add_argument("route", metavar="ROUTE", help=f"the route to {verb.name}")
     verb.declare(parser)
-    parser.add_argument(
-        "--reason",
-        metavar="TEXT",
-        type=said,
-        required=verb.must_say,
-        help=verb.why,
-    )
-    parser.add_argument(
-        "--actor",
-        metavar="NAME",
-        type=said,
-        help="who does it; default: user@host of this shell",
-    )
+    who_and_why(parser, who="does it", why=verb.why, must_say=verb.must_say)
 
 
 def _run(verb: Verb, options: Options, shell: Shell) -> ExitCode:

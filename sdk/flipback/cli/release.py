@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from flipback.app import Operator, Release
 from flipback.assignment import EVERYBODY
-from flipback.cli._arguments import Command, Options, said, trip_number
+from flipback.cli._arguments import Command, Options, trip_number, who_and_why
 from flipback.cli._exit import ExitCode
 from flipback.cli._offer import candidate_percent
 from flipback.cli._rollout_text import REASON, command, instant
@@ -30,19 +30,7 @@ def _declare(parser: ArgumentParser) -> None:
         required=True,
         help="the trip to release, as `flipback status` shows it; another one stays",
     )
-    parser.add_argument(
-        "--reason",
-        metavar="TEXT",
-        type=said,
-        required=True,
-        help="why the kill is over, for the ledger",
-    )
-    parser.add_argument(
-        "--actor",
-        metavar="NAME",
-        type=said,
-        help="who releases; default: user@host of this shell",
-    )
+    who_and_why(parser, who="releases", why="why the kill is over, for the ledger")
 
 
 def _run(options: Options, shell: Shell) -> ExitCode:

@@ -4,7 +4,7 @@ from argparse import ArgumentParser
 from contextlib import closing
 
 from flipback.app import Operator
-from flipback.cli._arguments import Command, Options, said
+from flipback.cli._arguments import Command, Options, who_and_why
 from flipback.cli._exit import ExitCode
 from flipback.cli._move_text import restored_json, restored_text
 from flipback.cli._routes import latch_of, plan_named
@@ -14,18 +14,10 @@ from flipback.config import read_settings
 
 def _declare(parser: ArgumentParser) -> None:
     parser.add_argument("route", metavar="ROUTE", help="the route to restore")
-    parser.add_argument(
-        "--reason",
-        metavar="TEXT",
-        type=said,
-        required=True,
-        help="why, for the ledger and the flag service's audit log",
-    )
-    parser.add_argument(
-        "--actor",
-        metavar="NAME",
-        type=said,
-        help="who restores; default: user@host of this shell",
+    who_and_why(
+        parser,
+        who="restores",
+        why="why, for the ledger and the flag service's audit log",
     )
 
 

@@ -9,7 +9,7 @@ from flipback.latch import Latch
 from flipback.plan import RolloutPlan
 from flipback.ports import FlagState, Lease
 from flipback.rollout import Move, MoveRefused, RolloutRecord, moved
-from flipback.steering import EDITED, NextMove
+from flipback.steering import EDITED, NextMove, offered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ def following_of(
 
 def in_force(flag: FlagState) -> Mapping[str, int]:
     """Return the managed split without the variants that nobody gets."""
-    return {name: weight for name, weight in flag.split.items() if weight}
+    return offered(flag.split)
 
 
 def _begun(
@@ -173,7 +173,7 @@ def wanted(plan: RolloutPlan, flag: FlagState, weight: float) -> Mapping[str, in
             f"flag {plan.flag!r} has no variant for {plan.control!r} or for "
             f"{plan.candidate!r}; run `flipback check`"
         )
-    return {name: share for name, share in split.items() if share}
+    return offered(split)
 
 
 def said(order: Order) -> str:

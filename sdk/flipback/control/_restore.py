@@ -137,18 +137,15 @@ def restore_flag(
             f"rules of flag {plan.flag!r} from before trip {latch.trip}",
             remedy=_BY_HAND,
         )
-    try:
+
+    def act() -> Restoration:
         state = writer.read(flag_ref(plan))
         if _is_restored(plan, snapshot, state.version, entries):
             return Restoration()
         change = _put_back(plan, snapshot, state, writer=writer, intent=intent)
         return _without_cohorts(plan, state, change, writer=writer, killed=killed)
-    except FlagWriteError as error:
-        if error.kind is FlagProblem.CONFLICT:
-            return _edited_since(plan, latch, snapshot)
-        return _failed(str(error))
-    except Exception as error:  # noqa: BLE001 - a bug of a writer is told, not thrown
-        return _failed(repr(error))
+
+    return _told(act, conflict=_edited_since(plan, latch, snapshot))
 
 
 def readmit_cohort(
@@ -168,13 +165,20 @@ def readmit_cohort(
         intent: Who and why.
         newest: Reads the latch: a kill that comes meanwhile keeps its rule.
     """
+    return _told(
+        lambda: _readmitted(plan, latch, writer=writer, intent=intent, newest=newest),
+        conflict=_failed(f"flag {plan.flag!r} was written by somebody else meanwhile"),
+    )
+
+
+def _told(act: Callable[[], Restoration], *, conflict: Restoration) -> Restoration:
+    """Return what was done, or why not: a bug of a writer is told, not thrown."""
     try:
-        return _readmitted(plan, latch, writer=writer, intent=intent, newest=newest)
+        return act()
     except FlagWriteError as error:
-        if error.kind is FlagProblem.CONFLICT:
-            return _failed(f"flag {plan.flag!r} was written by somebody else meanwhile")
-        return _failed(str(error))
-    except Exception as error:  # noqa: BLE001 - a bug of a writer is told, not thrown
+        is_conflict = error.kind is FlagProblem.CONFLICT
+        return conflict if is_conflict else _failed(str(error))
+    except Exception as error:  # noqa: BLE001 - see above
         return _failed(repr(error))
 
 

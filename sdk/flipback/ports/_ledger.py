@@ -27,14 +27,13 @@ class EntryKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerNote:
-    """Something to be remembered that is neither a kill nor a release.
+class Remembered:
+    """What a note and an entry of the ledger have in common.
 
     Attributes:
         kind: What was done.
         route: The route.
         at: When, for people.
-        text: What and why, for people.
         actor: Who did it.
         attempt: Which run of the rollout, 0 where none is meant.
         stage: Index of the stage that was come to, None where none is meant.
@@ -47,7 +46,6 @@ class LedgerNote:
     kind: EntryKind
     route: str
     at: str
-    text: str
     actor: str = ""
     attempt: int = 0
     stage: int | None = None
@@ -58,27 +56,33 @@ class LedgerNote:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerEntry:
+class LedgerNote(Remembered):
+    """Something to be remembered that is neither a kill nor a release.
+
+    Attributes:
+        text: What and why, for people.
+    """
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerEntry(Remembered):
     """One line of the ledger, chained to the one before by its hash.
 
-    What `LedgerNote` has as well means the same here; its `text` is the `note`.
+    Attributes:
+        number: Its place, from 1.
+        latch: What a kill or a release left, None for all else.
+        note: What and why, for people.
+        previous: Digest of the entry before, empty for the first.
+        digest: Of this one.
     """
 
     number: int
-    kind: EntryKind
-    at: str
-    route: str
     latch: Latch | None
     note: str
     previous: str
     digest: str
-    actor: str = ""
-    attempt: int = 0
-    stage: int | None = None
-    before: str = ""
-    after: str = ""
-    findings: tuple[str, ...] = ()
-    snapshot: str = ""
 
 
 class Ledger(Protocol):

@@ -1,8 +1,10 @@
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from cohort_flags import Served
 from flagfiles import DOCUMENT
 from flipback.testing import FakeClock
 from flipback_providers.flagfile import FlagFileWriter
@@ -18,3 +20,10 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def writer(path: Path) -> FlagFileWriter:
     return FlagFileWriter(path, clock=FakeClock(), patience_s=0)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    bench = Served(tmp_path_factory.mktemp("cohorts") / "flags.json")
+    yield bench
+    bench.provider.shutdown()

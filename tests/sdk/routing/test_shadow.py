@@ -12,21 +12,7 @@ from flipback.assignment import Reason
 from flipback.exposure import BUCKETS
 from flipback.routing import Route
 from flipback.routing._shadow import in_sample
-from shadows import ShadowBench
-
-
-OpenStage = Callable[..., ShadowBench]
-SLOT = 7
-
-
-def pairs(bench: Bench, metric: str = "error") -> dict[str, tuple[int, float]]:
-    """Return count and mean of a metric's pairs, by variant."""
-    means = bench.drained().means()
-    return {v: mean for (v, name), mean in means.items() if name == f"{metric}+paired"}
-
-
-def subject_of(bench: Bench, key: str) -> int:
-    return bench.parts.keyring.subject(key)
+from shadows import OpenStage, pairs, subject_of
 
 
 def test_control_answers_and_then_the_candidate_does_with_the_same_arguments(

@@ -8,23 +8,9 @@ import pytest
 from openfeature.flag_evaluation import Reason as Said
 
 import flipback
-from benches import USER, Bench
-from shadows import ShadowBench
+from benches import USER
+from shadows import OpenStage, pairs
 from troubles import PATIENCE_S
-
-
-OpenStage = Callable[..., ShadowBench]
-SLOT = 7
-
-
-def pairs(bench: Bench, metric: str = "error") -> dict[str, tuple[int, float]]:
-    """Return count and mean of a metric's pairs, by variant."""
-    means = bench.drained().means()
-    return {v: mean for (v, name), mean in means.items() if name == f"{metric}+paired"}
-
-
-def subject_of(bench: Bench, key: str) -> int:
-    return bench.parts.keyring.subject(key)
 
 
 def test_an_exception_of_the_candidate_is_its_error_and_nobody_sees_it(

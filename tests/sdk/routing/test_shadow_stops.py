@@ -1,7 +1,6 @@
 """What ends shadow answers, and what they survive."""
 
 import threading
-from collections.abc import Callable
 
 import pytest
 from openfeature.evaluation_context import EvaluationContext
@@ -13,26 +12,11 @@ from openfeature.transaction_context import (
 )
 
 import flipback
-from benches import Bench
 from flipback.assignment import Assignment, Reason
 from flipback.routing._shadow import DROPPED
 from projects import ROUTE
-from shadows import ShadowBench
+from shadows import SLOT, OpenStage, pairs
 from troubles import PATIENCE_S
-
-
-OpenStage = Callable[..., ShadowBench]
-SLOT = 7
-
-
-def pairs(bench: Bench, metric: str = "error") -> dict[str, tuple[int, float]]:
-    """Return count and mean of a metric's pairs, by variant."""
-    means = bench.drained().means()
-    return {v: mean for (v, name), mean in means.items() if name == f"{metric}+paired"}
-
-
-def subject_of(bench: Bench, key: str) -> int:
-    return bench.parts.keyring.subject(key)
 
 
 def test_a_candidate_with_side_effects_never_runs_unseen(stage: OpenStage) -> None:

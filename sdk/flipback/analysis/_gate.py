@@ -73,23 +73,19 @@ def gate(  # noqa: PLR0913 - where the rollout stands, and what people know of i
     Args:
         plan: What was promised.
         evidence: Sums of the attempt.
-        weight: Percent of subjects in force, 0 in a shadow stage. Where it is not
-            known, the gate is that of the last stage to everybody.
+        weight: Percent of subjects in force, 0 in shadow; None for the last stage's.
         next_weight: Percent asked for; the next stage's if None.
         stage: The stage in force. None finds it by the weight, which is wrong where
             the holdback keeps the split below what the stage asks for.
         elapsed: How long the stage has lasted. None waits wherever a window is set.
         now: Unix seconds; see `analyze`.
         analysis: What `analyze` says of the same evidence; asked for if None.
-        accepted: Cohorts of which a person takes the doubt. They do not hold the gate
-            where it asks about them; where it does not, as where harm is proven, they
-            change nothing.
+        accepted: Cohorts of which a person takes the doubt: those that the gate asks
+            about do not hold it, others change nothing.
         without: Cohorts that are served control by now; see `analyze`.
     """
     at = stage_at(plan, weight) if stage is None else stage
-    opens = next_weight
-    if opens is None:
-        opens = next_weight_after(plan, weight if stage is None else stage.weight or 0)
+    opens = _opens(plan, weight, stage) if next_weight is None else next_weight
     look = analysis or analyze(plan, evidence, now=now, without=without)
     strata = sort(plan, evidence, now)
     findings = tuple(_findings(plan, look, strata, opens, without))
@@ -101,15 +97,19 @@ def gate(  # noqa: PLR0913 - where the rollout stands, and what people know of i
         *waits_of(at, elapsed, look, [x for x in lacks if x.cohort not in taken]),
     )
     holding = () if _warms(at) else [f for f in findings if f.cohort not in taken]
-    verdict = _verdict(look, findings, holding, waits)
     return Gate(
         weight=weight,
         next_weight=opens,
-        verdict=verdict,
+        verdict=_verdict(look, findings, holding, waits),
         findings=findings,
         waits=waits,
         asks=asks,
     )
+
+
+def _opens(plan: RolloutPlan, weight: float | None, stage: Stage | None) -> float:
+    """Return the weight that comes after the stage in force."""
+    return next_weight_after(plan, weight if stage is None else stage.weight or 0)
 
 
 def _findings(

@@ -95,12 +95,14 @@ class Controller:
         if self._dry is not None:
             self._say(look, record, phase)
             return
-        lease = self._lease(look.route)
+        led = phase.is_open or (phase is Phase.FINISHED and bool(record.pending))
+        watched = phase is Phase.IDLE and bool(look.evidence.cells)
+        lease = self._lease(look.route) if led or watched else None
         if lease is None:
             return
-        if phase.is_open or (phase is Phase.FINISHED and record.pending):
+        if led:
             self._lead(look, lease)
-        elif phase is Phase.IDLE and look.evidence.cells:
+        else:
             self._keep(look, record, phase, self._weight(look))
 
     def _lead(self, look: Look, lease: Lease) -> None:

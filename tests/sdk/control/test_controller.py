@@ -89,6 +89,19 @@ def test_only_the_holder_of_the_lease_moves(live: Live) -> None:
     assert days.weight == before
 
 
+def test_where_nothing_is_to_be_led_no_lease_is_taken(live: Live) -> None:
+    days = live()
+    days.operator.start(ROUTE, actor="ada")
+    days.step(1)
+    assert days.assembly.controller.leads == (ROUTE,)
+    days.operator.kill([ROUTE], reason="bad", actor="bob", wait_s=0)
+    days.live(1, hours=6)
+    free = days.assembly.ground.store.acquire(
+        f"rollout {ROUTE}", holder="another", ttl_s=1
+    )
+    assert free is not None
+
+
 def test_an_edit_of_the_split_pauses_and_stays(live: Live) -> None:
     days = live()
     days.operator.start(ROUTE, actor="ada")

@@ -100,19 +100,8 @@ def values(found: Read, name: str) -> list[str]:
     return [value for _, at, value in found.attributes if at == name]
 
 
-def hostile() -> ReportData:
-    plan = plan_of(
-        route=HOSTILE,
-        control=f"c{HOSTILE}",
-        candidate=f"d{HOSTILE}",
-        cohorts={"tier": (HOSTILE,)},
-    )
-    told = Lines(plan.route)
-    at = START.timestamp()
-    told.add(
-        EntryKind.START, at, f"{HOSTILE}\ud800", actor=HOSTILE, findings=(HOSTILE,)
-    )
-    finding = CourseFinding(
+def hostile_finding() -> CourseFinding:
+    return CourseFinding(
         place=1,
         metric=HOSTILE,
         measure=Measure.VALUE,
@@ -127,6 +116,20 @@ def hostile() -> ReportData:
         low=-0.5,
         high=-0.1,
     )
+
+
+def hostile() -> ReportData:
+    plan = plan_of(
+        route=HOSTILE,
+        control=f"c{HOSTILE}",
+        candidate=f"d{HOSTILE}",
+        cohorts={"tier": (HOSTILE,)},
+    )
+    told = Lines(plan.route)
+    at = START.timestamp()
+    told.add(
+        EntryKind.START, at, f"{HOSTILE}\ud800", actor=HOSTILE, findings=(HOSTILE,)
+    )
     point = CoursePoint(
         route=plan.route,
         attempt=1,
@@ -139,7 +142,7 @@ def hostile() -> ReportData:
         log_threshold=3.0,
         control_exposures=50,
         candidate_exposures=50,
-        findings=(finding,),
+        findings=(hostile_finding(),),
     )
     latch = Latch(route=plan.route, trip=1, held=True, reason=HOSTILE, actor=HOSTILE)
     return nothing(
